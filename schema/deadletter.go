@@ -1,0 +1,106 @@
+package schema
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Reason is why something became a dead letter.
+type Reason string
+
+// The reasons.
+const (
+	ReasonNotJSON   Reason = "not_json"       // the body is no JSON object
+	ReasonMalformed Reason = "malformed_item" // the item lacks what an event needs
+	ReasonTooLarge  Reason = "too_large"      // the event is larger than the server's max_payload
+)
+
+// UnknownPlatform is the platform of a dead letter whose body does not tell more
+// than that it came to Meta's webhook.
+const UnknownPlatform = "meta"
+
+// DeadLetterRoot stands before the subject root in the subject of a dead letter.
+const DeadLetterRoot = "deadletter."
+
+// The encodings of a dead letter's body.
+const (
+	encodingUTF8   = "utf-8"
+	encodingBase64 = "base64"
+)
+
+// DeadLetter keeps what could not be made an event, so that nothing that a
+// platform delivered is lost: read it, mend the cause, post it again.
+type DeadLetter struct {
+	Reason     Reason    `json:"reason"`
+	Detail     string    `json:"detail"`
+	ReceivedAt time.Time `json:"received_at"`
+	Platform   string    `json:"platform"`
+	// Encoding of Body: "utf-8" (as it is) or "base64".
+	Encoding string `json:"encoding"`
+	// Length and SHA256 (hex) are of the whole body, in bytes.
+	Length int    `json:"length"`
+	SHA256 string `json:"sha256"`
+	// Truncated says that Body holds only the beginning.
+	Truncated bool   `json:"truncated"`
+	Body      string `json:"body"`
+}
+
+// Subject returns deadletter.<root>.<platform>.<reason>.
+func (d *DeadLetter) Subject(root string) string {
+	return DeadLetterRoot + root + "." + d.Platform + "." + string(d.Reason)
+}
+
+// NatsMsgID is the same for every delivery of the same body.
+func (d *DeadLetter) NatsMsgID() string {
+	return strings.TrimSuffix(DeadLetterRoot, ".") + ":" + d.Platform + ":" + string(d.Reason) + ":" + d.SHA256
+}
+
+// Bytes returns what is kept of the body, as it came. The error says that Body
+// is not in the encoding that it claims.
+func (d *DeadLetter) Bytes() ([]byte, error) {
+	if d.Encoding == encodingBase64 {
+		return base64.StdEncoding.DecodeString(d.Body)
+	}
+	return []byte(d.Body), nil
+}
+
+// deadLetter describes body; what of it goes in is for [DeadLetter.encode].
+func deadLetter(r Rejection, body []byte) *DeadLetter {
+	sum := sha256.Sum256(body)
+	encoding := encodingUTF8
+	if !utf8.Valid(body) {
+		encoding = encodingBase64
+	}
+	return &DeadLetter{
+		Reason: r.Reason, Detail: r.Detail, ReceivedAt: r.ReceivedAt, Platform: r.Platform,
+		Encoding: encoding, Length: len(body), SHA256: hex.EncodeToString(sum[:]),
+	}
+}
+
+// encode returns the dead letter with as much of body as fits into limit bytes.
+func (d *DeadLetter) encode(body []byte, limit int) ([]byte, error) {
+	for keep := min(len(body), limit); ; {
+		d.hold(body[:keep])
+		d.Truncated = len(body) > keep
+		out, err := encode(d)
+		if err != nil || len(out) <= limit || keep == 0 {
+			return out, err
+		}
+		// Escapes and base64 make the text longer than the bytes: give back at
+		// least the excess, in proportion, until it fits.
+		keep = min(keep-1, keep*limit/len(out))
+	}
+}
+
+func (d *DeadLetter) hold(body []byte) {
+	if d.Encoding == encodingBase64 {
+		d.Body = base64.StdEncoding.EncodeToString(body)
+		return
+	}
+	// A cut may have left half a character at the end.
+	d.Body = strings.ToValidUTF8(string(body), "")
+}

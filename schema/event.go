@@ -1,0 +1,214 @@
+package schema
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// JSONSchema is event.v1.schema.json: JSON Schema 2020-12 for everything that is
+// published, written so that validators of draft-07 understand it too.
+//
+//go:embed event.v1.schema.json
+var JSONSchema []byte
+
+// The types of events. Within a version fields are added, never changed or removed.
+const (
+	TypeClick    = "postback.click.v1"
+	TypeReferral = "postback.referral.v1"
+	TypeOptin    = "postback.optin.v1"
+)
+
+// The platforms, as they stand in events and subjects.
+const (
+	Messenger = "messenger"
+	Instagram = "instagram"
+	WhatsApp  = "whatsapp"
+	Telegram  = "telegram"
+)
+
+// Kind is what the person did.
+type Kind string
+
+// The kinds of interactions. Meta does not tell a postback button, Get Started
+// and the persistent menu apart: all are a button.
+const (
+	KindButton         Kind = "button"
+	KindQuickReply     Kind = "quick_reply"
+	KindList           Kind = "list"
+	KindTemplateButton Kind = "template_button"
+	KindFlow           Kind = "flow"
+	KindInlineButton   Kind = "inline_button"
+	KindReferral       Kind = "referral"
+	KindOptin          Kind = "optin"
+)
+
+// Channel is the way by which the platform delivered the interaction.
+type Channel string
+
+// The channels. On standby another app holds the conversation and Meta leaves
+// the payload out; test is the sample of the dashboard's Test button.
+const (
+	ChannelPrimary Channel = "primary"
+	ChannelStandby Channel = "standby"
+	ChannelTest    Channel = "test"
+)
+
+// Limits of an event, in bytes. What is beyond them makes an item malformed.
+const (
+	MaxAccount = 128
+	MaxID      = 255
+)
+
+const (
+	specVersion     = "1.0"
+	dataContentType = "application/json"
+	dataSchema      = "https://github.com/postback-gateway/gateway/schema/event.v1.schema.json"
+
+	// ContentType is the media type of an encoded event (CloudEvents 1.0, JSON
+	// event format, structured mode).
+	ContentType = "application/cloudevents+json"
+)
+
+// Event is one interaction of one person, as the body of a NATS message: a
+// CloudEvents 1.0 object whose attributes are the same for every platform.
+// Decode it with encoding/json; unknown fields are from a later version of the
+// gateway and can be ignored.
+type Event struct {
+	SpecVersion string `json:"specversion"`
+	// ID is the same for every delivery of the same interaction, and unique
+	// within Source.
+	ID              string    `json:"id"`
+	Source          string    `json:"source"`
+	Type            string    `json:"type"`
+	Time            time.Time `json:"time"`
+	DataContentType string    `json:"datacontenttype"`
+	DataSchema      string    `json:"dataschema"`
+	// PartitionKey is the same for all events of one person on one account:
+	// consumers that need them in order work by it (CloudEvents' partitioning extension).
+	PartitionKey string `json:"partitionkey"`
+	Data         Data   `json:"data"`
+}
+
+// Data is the interaction itself.
+type Data struct {
+	Platform  string    `json:"platform"`
+	Account   Account   `json:"account"`
+	User      User      `json:"user"`
+	Kind      Kind      `json:"kind"`
+	Channel   Channel   `json:"channel"`
+	Title     string    `json:"title,omitempty"`
+	MessageID string    `json:"message_id,omitempty"`
+	Payload   *Payload  `json:"payload,omitempty"`
+	Referral  *Referral `json:"referral,omitempty"`
+	// ReceivedAt is when the gateway had read the delivery, to the millisecond.
+	ReceivedAt time.Time `json:"received_at"`
+	// Raw is the platform's own item, with GATEWAY_INCLUDE_RAW=true only.
+	Raw json.RawMessage `json:"raw,omitzero"`
+}
+
+// Account is the page, professional account, phone number or bot that was spoken to.
+type Account struct {
+	ID string `json:"id"`
+}
+
+// User is the person. At least one of ID and Ref is set.
+type User struct {
+	ID string `json:"id,omitempty"`
+	// Ref is Meta's user_ref: the person is not known by an id yet.
+	Ref      string `json:"ref,omitempty"`
+	Name     string `json:"name,omitempty"`
+	Username string `json:"username,omitempty"`
+	Locale   string `json:"locale,omitempty"`
+}
+
+// key is what the person is known by.
+func (u User) key() string {
+	if u.ID != "" {
+		return u.ID
+	}
+	return u.Ref
+}
+
+// Referral tells where the person came from: a link, an ad, a plugin.
+type Referral struct {
+	Ref string `json:"ref,omitempty"`
+	// Source is an open set: SHORTLINK, SHORT-URL, ADS …
+	Source string `json:"source,omitempty"`
+	Type   string `json:"type,omitempty"`
+	AdID   string `json:"ad_id,omitempty"`
+	// Extra holds every further field as the platform sent it.
+	Extra map[string]json.RawMessage `json:"extra,omitempty"`
+}
+
+// New returns the event of one interaction. id is the platform's own (or
+// [DeriveID]), at the platform's time of it. The error says what of the
+// interaction is missing or out of bounds: such an item is malformed.
+func New(id string, at time.Time, d Data) (*Event, error) {
+	if err := check(id, d); err != nil {
+		return nil, err
+	}
+	return &Event{
+		SpecVersion:     specVersion,
+		ID:              id,
+		Source:          "/" + d.Platform + "/" + url.PathEscape(d.Account.ID),
+		Type:            eventType(d.Kind),
+		Time:            at.UTC(),
+		DataContentType: dataContentType,
+		DataSchema:      dataSchema,
+		PartitionKey:    d.Platform + ":" + d.Account.ID + ":" + d.User.key(),
+		Data:            d,
+	}, nil
+}
+
+func check(id string, d Data) error {
+	switch account := d.Account.ID; {
+	case account == "":
+		return fmt.Errorf("no account: expected the id of the page or account that was spoken to")
+	case len(account) > MaxAccount:
+		return fmt.Errorf("account of %d bytes: expected at most %d", len(account), MaxAccount)
+	case !headerSafe(account):
+		return fmt.Errorf("account %.40q: expected no control characters and no white space at its ends", account)
+	case d.User.key() == "":
+		return fmt.Errorf("no user: expected an id or a user_ref")
+	case id == "":
+		return fmt.Errorf("no id")
+	case len(id) > MaxID:
+		return fmt.Errorf("id of %d bytes: expected at most %d", len(id), MaxID)
+	case !headerSafe(id):
+		return fmt.Errorf("id %.40q: expected no control characters and no white space at its ends", id)
+	}
+	return nil
+}
+
+// headerSafe tells whether s keeps its form as a part of the Nats-Msg-Id header:
+// the client replaces line breaks there and trims white space, by which two
+// different ids could become one.
+func headerSafe(s string) bool {
+	return utf8.ValidString(s) && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+func eventType(k Kind) string {
+	switch k {
+	case KindReferral:
+		return TypeReferral
+	case KindOptin:
+		return TypeOptin
+	default:
+		return TypeClick
+	}
+}
+
+// Encode returns the event as the JSON that is published.
+func (e *Event) Encode() ([]byte, error) { return encode(e) }
+
+// NatsMsgID returns the value of the Nats-Msg-Id header, by which the stream
+// recognises an event that it holds already.
+func (e *Event) NatsMsgID() string {
+	return e.Data.Platform + ":" + e.Data.Account.ID + ":" + e.ID
+}

@@ -1,0 +1,253 @@
+package schema
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+var (
+	clickTime  = time.Date(2018, 5, 27, 22, 23, 44, 0, time.UTC)
+	receivedAt = time.Date(2018, 5, 27, 22, 23, 45, 120e6, time.UTC)
+)
+
+// compileSchema checks with the real validator that it is a valid 2020-12 and,
+// with another $schema, a valid draft-07 document.
+func compileSchema(t testing.TB, draft string) *jsonschema.Schema {
+	t.Helper()
+	text := bytes.Replace(JSONSchema, []byte("https://json-schema.org/draft/2020-12/schema"), []byte(draft), 1)
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("event.json", document); err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := c.Compile("event.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled
+}
+
+func sampleData() Data {
+	p, _ := ParsePayload("plan:enterprise")
+	return Data{
+		Platform: Messenger, Account: Account{ID: "PAGE-ID"}, User: User{ID: "USER-ID"},
+		Kind: KindButton, Channel: ChannelPrimary, Title: "TITLE-FOR-THE-CTA", MessageID: "m_MESSAGE-ID",
+		Payload:    &p,
+		Referral:   &Referral{Ref: "USER-DEFINED-REFERRAL-PARAM", Source: "SHORTLINK", Type: "OPEN_THREAD"},
+		ReceivedAt: receivedAt,
+	}
+}
+
+func mustNew(t testing.TB, id string, d Data) *Event {
+	t.Helper()
+	e, err := New(id, clickTime, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestEventEncode(t *testing.T) {
+	const want = `{"specversion":"1.0","id":"m_MESSAGE-ID","source":"/messenger/PAGE-ID","type":"postback.click.v1",` +
+		`"time":"2018-05-27T22:23:44Z","datacontenttype":"application/json",` +
+		`"dataschema":"https://github.com/postback-gateway/gateway/schema/event.v1.schema.json",` +
+		`"partitionkey":"messenger:PAGE-ID:USER-ID","data":{"platform":"messenger","account":{"id":"PAGE-ID"},` +
+		`"user":{"id":"USER-ID"},"kind":"button","channel":"primary","title":"TITLE-FOR-THE-CTA","message_id":"m_MESSAGE-ID",` +
+		`"payload":{"raw":"plan:enterprise","prefix":"plan","action":"enterprise"},` +
+		`"referral":{"ref":"USER-DEFINED-REFERRAL-PARAM","source":"SHORTLINK","type":"OPEN_THREAD"},` +
+		`"received_at":"2018-05-27T22:23:45.12Z"}}`
+	e := mustNew(t, "m_MESSAGE-ID", sampleData())
+	got, err := e.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if id := e.NatsMsgID(); id != "messenger:PAGE-ID:m_MESSAGE-ID" {
+		t.Errorf("NatsMsgID = %q", id)
+	}
+}
+
+func TestEventValidates(t *testing.T) {
+	for _, draft := range []string{"https://json-schema.org/draft/2020-12/schema", "http://json-schema.org/draft-07/schema#"} {
+		schema := compileSchema(t, draft)
+		text, err := mustNew(t, "id", sampleData()).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(document); err != nil {
+			t.Errorf("%s: %v", draft, err)
+		}
+		delete(document.(map[string]any)["data"].(map[string]any), "user")
+		if err := schema.Validate(document); err == nil {
+			t.Errorf("%s: accepts an event without a user", draft)
+		}
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		id   string
+		edit func(*Data)
+		want string
+	}{
+		{"no account", "id", func(d *Data) { d.Account.ID = "" }, "no account: expected the id of the page or account that was spoken to"},
+		{"long account", "id", func(d *Data) { d.Account.ID = strings.Repeat("a", 129) }, "account of 129 bytes: expected at most 128"},
+		{"account with line break", "id", func(d *Data) { d.Account.ID = "a\r\nb" }, `account "a\r\nb": expected no control characters and no white space at its ends`},
+		{"no user", "id", func(d *Data) { d.User = User{Name: "Ana"} }, "no user: expected an id or a user_ref"},
+		{"no id", "", func(*Data) {}, "no id"},
+		{"long id", strings.Repeat("a", 256), func(*Data) {}, "id of 256 bytes: expected at most 255"},
+		{"id with space at the end", "id ", func(*Data) {}, `id "id ": expected no control characters and no white space at its ends`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := sampleData()
+			test.edit(&d)
+			if _, err := New(test.id, clickTime, d); err == nil || err.Error() != test.want {
+				t.Errorf("got %v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestEventType(t *testing.T) {
+	for kind, want := range map[Kind]string{KindButton: TypeClick, KindList: TypeClick, KindReferral: TypeReferral, KindOptin: TypeOptin} {
+		if got := eventType(kind); got != want {
+			t.Errorf("%s: got %s, want %s", kind, got, want)
+		}
+	}
+}
+
+// The value was computed with sha256sum:
+//
+//	printf '["messenger","1","u<1>","1700000000000","button","a&b","é"]' | sha256sum
+func TestDeriveID(t *testing.T) {
+	i := Identity{
+		Platform: Messenger, Account: "1", User: User{Ref: "u<1>"}, Timestamp: "1700000000000",
+		Kind: KindButton, Payload: "a&b", Ref: "é",
+	}
+	if got, want := DeriveID(i), "465b949e919a4e65e399ecbb56910ee5"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	same := i
+	same.User.ID, same.User.Ref = "u<1>", "another"
+	if DeriveID(i) != DeriveID(same) {
+		t.Error("the user's id does not come before the ref")
+	}
+}
+
+func TestForeign(t *testing.T) {
+	for in, want := range map[string]string{
+		`"\ud83d\ude00"`:        `"\ud83d\ude00"`,
+		`"\uD83D"`:              `"\ufffd"`,
+		`"\ude00\ud83d"`:        `"\ufffd\ufffd"`,
+		`"\ud83d\ud83d\ude00"`:  `"\ufffd\ud83d\ude00"`,
+		`"\\ud83d"`:             `"\\ud83d"`,
+		`{"a":[1.50,"\u00e9"]}`: `{"a":[1.50,"\u00e9"]}`,
+	} {
+		got, err := Foreign([]byte(in))
+		if err != nil || string(got) != want {
+			t.Errorf("Foreign(%s) = %s, %v; want %s", in, got, err, want)
+		}
+	}
+	deep := strings.Repeat("[", MaxDepth+1) + strings.Repeat("]", MaxDepth+1)
+	if _, err := Foreign([]byte(deep)); !errors.Is(err, ErrDepth) {
+		t.Errorf("got %v, want %v", err, ErrDepth)
+	}
+	if _, err := Foreign([]byte(`"` + deep + `"`)); err != nil {
+		t.Errorf("brackets in a string: %v", err)
+	}
+}
+
+func TestItemMessage(t *testing.T) {
+	p, route := ParsePayload("plan:enterprise")
+	d := sampleData()
+	d.Payload = &p
+	item := Item{Event: mustNew(t, "m_1", d), Route: route, Body: []byte(`{"the":"item"}`)}
+	m, err := item.Message("postback.v1", 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Subject != "postback.v1.messenger.PAGE-ID.plan.enterprise" || m.ID != "messenger:PAGE-ID:m_1" || m.ContentType != ContentType || m.DeadLetter != "" {
+		t.Errorf("got %+v", m)
+	}
+	var e Event
+	if err := json.Unmarshal(m.Data, &e); err != nil || e.ID != "m_1" {
+		t.Errorf("got %+v, %v", e, err)
+	}
+}
+
+// Whatever the body is, the dead letter fits, and holds as much as there is room for.
+func TestDeadLetterFits(t *testing.T) {
+	const limit = 8 << 10
+	for name, body := range map[string]string{
+		"empty":   "",
+		"small":   `{"x":1}`,
+		"exact":   strings.Repeat("a", limit),
+		"escapes": strings.Repeat("\x00\"\\", limit),
+		"runes":   strings.Repeat("€", limit),
+		"binary":  strings.Repeat("\xff\xfe", limit),
+	} {
+		t.Run(name, func(t *testing.T) {
+			item := Item{Body: []byte(body), Rejection: Rejection{Reason: ReasonNotJSON, Detail: "why", Platform: UnknownPlatform, ReceivedAt: receivedAt}}
+			m, err := item.Message("postback.v1", limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Subject != "deadletter.postback.v1.meta.not_json" || m.DeadLetter != ReasonNotJSON {
+				t.Errorf("got %+v", m)
+			}
+			if m.size() > limit || len(body) > limit && m.size() < limit*9/10 {
+				t.Errorf("takes %d of %d bytes", m.size(), limit)
+			}
+			checkDeadLetter(t, m.Data, body)
+		})
+	}
+}
+
+func checkDeadLetter(t *testing.T, data []byte, body string) {
+	t.Helper()
+	var d DeadLetter
+	if err := json.Unmarshal(data, &d); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := d.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(body, string(kept)) {
+		t.Errorf("keeps %.40q, which is no beginning of %.40q", kept, body)
+	}
+	if d.Length != len(body) || d.Truncated != (len(kept) < len(body)) || len(d.SHA256) != 64 {
+		t.Errorf("got length %d, truncated %t, sha256 %q", d.Length, d.Truncated, d.SHA256)
+	}
+}
+
+func TestTooLargeEventBecomesDeadLetter(t *testing.T) {
+	d := sampleData()
+	d.Title = strings.Repeat("x", 4096)
+	item := Item{Event: mustNew(t, "m_1", d), Route: noRoute, Body: []byte(`{"the":"item"}`)}
+	m, err := item.Message("postback.v1", 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Subject != "deadletter.postback.v1.messenger.too_large" || m.DeadLetter != ReasonTooLarge {
+		t.Errorf("got %+v", m)
+	}
+	checkDeadLetter(t, m.Data, `{"the":"item"}`)
+}

@@ -1,0 +1,101 @@
+package schema
+
+import (
+	"fmt"
+	"time"
+)
+
+// Item is one part of a delivery on its way to the store: an interaction that
+// became an event, or something that could not.
+type Item struct {
+	// Event is what to store; nil where Rejection says why there is none.
+	Event *Event
+	Route Route
+	// Rejection tells what to store instead of an event.
+	Rejection Rejection
+	// Body is the item as the platform sent it. It is kept where the item
+	// becomes a dead letter, which an event does that is too large for the server.
+	Body []byte
+}
+
+// Rejection is why, when and from where something came that is no event.
+type Rejection struct {
+	Reason     Reason
+	Detail     string
+	Platform   string
+	ReceivedAt time.Time
+}
+
+// Message is an item in the form in which it is stored.
+type Message struct {
+	Subject     string
+	ID          string // the Nats-Msg-Id
+	ContentType string
+	Data        []byte
+	DeadLetter  Reason // empty for an event
+}
+
+// Message returns what to publish for the item below the subject root. limit is
+// the size that the server takes, in bytes: an event over it becomes a dead
+// letter, and a dead letter keeps what fits.
+func (i *Item) Message(root string, limit int) (Message, error) {
+	if i.Event == nil {
+		return i.deadLetter(root, i.Rejection, limit)
+	}
+	data, err := i.Event.Encode()
+	if err != nil {
+		return Message{}, err
+	}
+	d := &i.Event.Data
+	m := Message{
+		Subject:     i.Route.Subject(root, d.Platform, d.Account.ID),
+		ID:          i.Event.NatsMsgID(),
+		ContentType: ContentType,
+		Data:        data,
+	}
+	if m.size() <= limit {
+		return m, nil
+	}
+	return i.deadLetter(root, Rejection{
+		Reason:     ReasonTooLarge,
+		Detail:     tooLarge(m.size(), limit),
+		Platform:   d.Platform,
+		ReceivedAt: d.ReceivedAt,
+	}, limit)
+}
+
+func (i *Item) deadLetter(root string, r Rejection, limit int) (Message, error) {
+	d := deadLetter(r, i.Body)
+	m := Message{
+		Subject:     d.Subject(root),
+		ID:          d.NatsMsgID(),
+		ContentType: dataContentType,
+		DeadLetter:  r.Reason,
+	}
+	var err error
+	m.Data, err = d.encode(i.Body, limit-m.size())
+	return m, err
+}
+
+// headerRoom is what a message's header block takes beside the id: the names of
+// Nats-Msg-Id, Content-Type and traceparent, their other values, and line ends.
+const headerRoom = 256
+
+// size is an upper bound of what the server counts against max_payload: header
+// and body together.
+func (m *Message) size() int { return headerRoom + len(m.ID) + len(m.Data) }
+
+func tooLarge(size, limit int) string {
+	return fmt.Sprintf("the event takes %d bytes with its header; the NATS server's max_payload is %d", size, limit)
+}
+
+// Outcome is what became of an item.
+type Outcome string
+
+// The outcomes that a store reports.
+const (
+	Stored    Outcome = "stored"    // the event is stored now
+	Duplicate Outcome = "duplicate" // the event was stored already
+	Rejected  Outcome = "rejected"  // a dead letter is stored (now or already)
+	Failed    Outcome = "failed"    // the store did not confirm: deliver again
+)

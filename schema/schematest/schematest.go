@@ -1,0 +1,57 @@
+// Package schematest checks in tests that what is published is an event: it
+// validates against the JSON Schema and its subject is a subject. Consumers can
+// use it to test what they make of events.
+package schematest
+
+import (
+	"bytes"
+	"regexp"
+	"sync"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/postback-gateway/gateway/schema"
+)
+
+var compiled = sync.OnceValues(func() (*jsonschema.Schema, error) {
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema.JSONSchema))
+	if err != nil {
+		return nil, err
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("event.v1.schema.json", document); err != nil {
+		return nil, err
+	}
+	return c.Compile("event.v1.schema.json")
+})
+
+// Event fails the test where data is no event by event.v1.schema.json.
+func Event(t testing.TB, data []byte) {
+	t.Helper()
+	s, err := compiled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		t.Fatalf("not JSON: %v\n%s", err, data)
+	}
+	if err := s.Validate(document); err != nil {
+		t.Errorf("not an event: %v\n%s", err, data)
+	}
+}
+
+var subject = regexp.MustCompile(`^([A-Za-z0-9_-]+\.)+(messenger|instagram|whatsapp|telegram)\.` +
+	`([A-Za-z0-9_-]|=[0-9A-F]{2})+\.` + payloadToken + `\.` + payloadToken + `$`)
+
+const payloadToken = `(=id|=long|=json|=query|=referral|=optin|([A-Za-z0-9_-]|=[0-9A-F]{2}){1,48})`
+
+// Subject fails the test where name is no subject of an event below some root.
+func Subject(t testing.TB, name string) {
+	t.Helper()
+	if !subject.MatchString(name) {
+		t.Errorf("not the subject of an event: %q", name)
+	}
+}

@@ -1,0 +1,161 @@
+package schema
+
+import (
+	"fmt"
+	"strings"
+)
+
+// MaxToken is the longest token, in characters, that a piece of a payload gets
+// in a subject; a longer one is replaced by =long.
+const MaxToken = 48
+
+// Tokens that stand for something rather than spell it out. No piece can be
+// written as one of them, because = is always escaped.
+const (
+	tokenNone     = "_"
+	tokenID       = "=id"
+	tokenLong     = "=long"
+	tokenJSON     = "=json"
+	tokenQuery    = "=query"
+	tokenReferral = "=referral"
+	tokenOptin    = "=optin"
+)
+
+var noRoute = Route{Prefix: tokenNone, Action: tokenNone}
+
+// Subject returns the subject <root>.<platform>.<account>.<prefix>.<action>.
+// The account is escaped but never replaced, so every page has a subject of its own.
+func (r Route) Subject(root, platform, account string) string {
+	return strings.Join([]string{root, platform, EscapeToken(account), r.Prefix, r.Action}, ".")
+}
+
+// pieceToken returns the token of one piece of a payload (step 5 of the rule).
+func pieceToken(piece string) string {
+	if piece == "" {
+		return tokenNone
+	}
+	if isID(piece) {
+		return tokenID
+	}
+	token := EscapeToken(piece)
+	if len(token) > MaxToken {
+		return tokenLong
+	}
+	return token
+}
+
+const upperHex = "0123456789ABCDEF"
+
+// EscapeToken writes s as one NATS token: ASCII letters, digits, _ and - stand
+// for themselves, every other byte is =XX in upper-case hex, and a lone _ is =5F
+// because _ stands for "none". Use it to build a filter for one account or
+// prefix. [UnescapeToken] is its exact inverse. An empty s gives an empty token,
+// which is no valid part of a subject.
+func EscapeToken(s string) string {
+	if s == tokenNone {
+		return "=5F"
+	}
+	escaped := 0
+	for i := range len(s) {
+		if !isPlain(s[i]) {
+			escaped++
+		}
+	}
+	if escaped == 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s)+2*escaped)
+	for i := range len(s) {
+		if c := s[i]; isPlain(c) {
+			b = append(b, c)
+		} else {
+			b = append(b, '=', upperHex[c>>4], upperHex[c&15])
+		}
+	}
+	return string(b)
+}
+
+// UnescapeToken returns what [EscapeToken] wrote as token. A token that it never
+// writes is an error: the ones that replace something (_, =id, =long, =json …),
+// and any second spelling of the same text.
+func UnescapeToken(token string) (string, error) {
+	b := make([]byte, 0, len(token))
+	for i := 0; i < len(token); i++ {
+		c := token[i]
+		if c == '=' {
+			if i+2 >= len(token) {
+				return "", fmt.Errorf("token %q: = at %d is not followed by two hex digits", token, i)
+			}
+			high, low := strings.IndexByte(upperHex, token[i+1]), strings.IndexByte(upperHex, token[i+2])
+			if high < 0 || low < 0 {
+				return "", fmt.Errorf("token %q: = at %d is not followed by two upper-case hex digits", token, i)
+			}
+			c = byte(high<<4 | low)
+			i += 2
+		}
+		b = append(b, c)
+	}
+	s := string(b)
+	if EscapeToken(s) != token {
+		return "", fmt.Errorf("token %q is not how %q is written in a subject: %q", token, s, EscapeToken(s))
+	}
+	return s, nil
+}
+
+// isID tells whether a piece is an identifier, which as a token of its own would
+// give every order and user a subject.
+func isID(s string) bool {
+	switch {
+	case len(s) >= 4 && isDigits(s), isUUID(s), len(s) >= 16 && isHex(s):
+		return true
+	case len(s) < 20:
+		return false
+	}
+	digits := 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case isDigit(c):
+			digits++
+		case !isLetter(c):
+			return false
+		}
+	}
+	return digits >= 4
+}
+
+func isUUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		switch i {
+		case 8, 13, 18, 23:
+			if s[i] != '-' {
+				return false
+			}
+		default:
+			if !isHexDigit(s[i]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func isDigits(s string) bool { return all(s, isDigit) }
+func isHex(s string) bool    { return all(s, isHexDigit) }
+
+// all tells whether s is not empty and every byte of it is of the class.
+func all(s string, class func(byte) bool) bool {
+	for i := range len(s) {
+		if !class(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isDigit(c byte) bool    { return '0' <= c && c <= '9' }
+func isLetter(c byte) bool   { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
+func isHexDigit(c byte) bool { return isDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F' }
+func isPlain(c byte) bool    { return isLetter(c) || isDigit(c) || c == '_' || c == '-' }
