@@ -1,0 +1,92 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/postback-gateway/gateway/schema"
+)
+
+// counts is what became of the items of a delivery, as the caller is told.
+type counts struct {
+	accepted, duplicates, ignored, rejected, failed int
+}
+
+func tally(outcomes []schema.Outcome, ignored int) counts {
+	t := counts{ignored: ignored}
+	for _, outcome := range outcomes {
+		switch outcome {
+		case schema.Stored:
+			t.accepted++
+		case schema.Duplicate:
+			t.duplicates++
+		case schema.Rejected:
+			t.rejected++
+		default:
+			t.failed++
+		}
+	}
+	return t
+}
+
+func (t counts) json() []byte {
+	return fmt.Appendf(nil, `{"accepted":%d,"duplicates":%d,"ignored":%d,"rejected":%d}`,
+		t.accepted, t.duplicates, t.ignored, t.rejected)
+}
+
+// logDelivery writes the one line of a delivery. It holds no payload and nothing
+// of a user.
+func (s *Server) logDelivery(ctx context.Context, b *batch, t counts, err error) {
+	level, message := slog.LevelDebug, "delivery stored"
+	switch {
+	case err != nil:
+		level, message = slog.LevelError, "delivery not stored: answered 503, the platform delivers again"
+	case t.rejected > 0:
+		level, message = slog.LevelWarn, "delivery stored, with dead letters"
+	}
+	if !s.log.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.Int("accepted", t.accepted), slog.Int("duplicates", t.duplicates),
+		slog.Int("ignored", t.ignored), slog.Int("rejected", t.rejected), slog.Int("failed", t.failed),
+		slog.Duration("duration", s.cfg.Now().Sub(b.receivedAt)),
+	}
+	if platform, account := b.origin(); platform != "" {
+		attrs = append(attrs, slog.String("platform", platform), slog.String("account", account))
+	}
+	if detail := b.firstRejection(); detail != "" {
+		attrs = append(attrs, slog.String("first_rejection", detail))
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	s.log.LogAttrs(ctx, level, message, attrs...)
+}
+
+// refusalLog tells why signatures fail, without letting anybody who can reach
+// the webhook fill the log: one line a second for each reason. The metric
+// counts them all.
+type refusalLog struct {
+	log   *slog.Logger
+	limit map[signatureError]*rate.Sometimes
+}
+
+func newRefusalLog(log *slog.Logger) refusalLog {
+	l := refusalLog{log: log, limit: make(map[signatureError]*rate.Sometimes, len(signatureHelp))}
+	for reason := range signatureHelp {
+		l.limit[reason] = &rate.Sometimes{Interval: time.Second}
+	}
+	return l
+}
+
+func (l refusalLog) write(reason signatureError, remote string) {
+	l.limit[reason].Do(func() {
+		l.log.Warn("request refused: the signature does not match",
+			"reason", string(reason), "help", reason.Error(), "remote", remote)
+	})
+}

@@ -1,0 +1,212 @@
+package ingest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/postback-gateway/gateway/schema"
+)
+
+// batch collects what a delivery holds, in its order.
+type batch struct {
+	receivedAt time.Time
+	includeRaw bool
+
+	items   []schema.Item
+	ignored int
+	// platform is what the delivery as a whole says that it is from.
+	platform string
+}
+
+// source is one platform behind Meta's webhook: its name in events, and what
+// takes an element of its deliveries apart.
+type source struct {
+	platform string
+	decode   func(*batch, element)
+}
+
+// sources are the platforms by the object of a delivery. One file and one row each.
+var sources = map[string]source{
+	"page": {schema.Messenger, (*batch).messenger},
+}
+
+// bareSource is the platform of a bare sample, which does not name one.
+const bareSource = "page"
+
+// readMeta reads a delivery of Meta. An error means that body is no JSON object;
+// the batch then holds the whole of it as a dead letter.
+func (b *batch) readMeta(body *bytes.Buffer) error {
+	whole := body.Bytes()
+	envelopes, err := readEnvelopes(body)
+	if err != nil {
+		b.reject(schema.UnknownPlatform, schema.ReasonNotJSON, whole, err.Error())
+		return err
+	}
+	for i := range envelopes {
+		b.envelope(&envelopes[i])
+	}
+	return nil
+}
+
+func (b *batch) envelope(e *envelope) {
+	object := e.object
+	if object == "" && len(e.elements) == 1 && e.elements[0].list == listBare {
+		object = bareSource
+	}
+	from, known := sources[object]
+	if !known {
+		from.platform = schema.UnknownPlatform
+	}
+	b.platform = from.platform
+	b.ignored += e.others
+	for _, element := range e.elements {
+		switch {
+		case element.fault != "":
+			b.reject(from.platform, schema.ReasonMalformed, element.body, element.fault)
+		case !known:
+			b.ignored++
+		default:
+			from.decode(b, element)
+		}
+	}
+}
+
+// interaction is what a platform's decoder found, before it is an event.
+type interaction struct {
+	platform  string
+	account   string
+	user      schema.User
+	kind      schema.Kind
+	channel   schema.Channel
+	title     string
+	id        string // the platform's own; empty where it has none
+	timestamp stamp
+	payload   string
+	referral  *schema.Referral
+	body      []byte
+}
+
+// add makes an event of an interaction, or a dead letter where it is malformed.
+func (b *batch) add(i interaction) {
+	item, err := b.item(i)
+	if err != nil {
+		b.reject(i.platform, schema.ReasonMalformed, i.body, err.Error())
+		return
+	}
+	b.items = append(b.items, item)
+}
+
+var errNotUTF8 = errors.New("the item is not UTF-8, which every JSON text has to be")
+
+func (b *batch) item(i interaction) (schema.Item, error) {
+	if !utf8.Valid(i.body) {
+		return schema.Item{}, errNotUTF8
+	}
+	d := schema.Data{
+		Platform: i.platform, Account: schema.Account{ID: i.account}, User: i.user,
+		Kind: i.kind, Channel: i.channel, Title: i.title, MessageID: i.id,
+		Referral: i.referral, ReceivedAt: b.receivedAt,
+	}
+	var route schema.Route
+	d.Payload, route = i.route()
+	if b.includeRaw {
+		raw, err := schema.Foreign(i.body)
+		if err != nil {
+			return schema.Item{}, fmt.Errorf("the item is %w", err)
+		}
+		d.Raw = raw
+	}
+	at, ok := moment(i.timestamp)
+	if !ok {
+		at = b.receivedAt
+	}
+	event, err := schema.New(i.eventID(), at, d)
+	return schema.Item{Event: event, Route: route, Body: i.body}, err
+}
+
+// route tells by what the event is published: a payload of the bot's own, or
+// else what kind it is.
+func (i *interaction) route() (*schema.Payload, schema.Route) {
+	payload, route := schema.ParsePayload(i.payload)
+	switch {
+	case i.payload != "":
+		return &payload, route
+	case i.kind == schema.KindReferral:
+		return nil, schema.RouteReferral(i.ref())
+	case i.kind == schema.KindOptin:
+		return nil, schema.RouteOptin(i.ref())
+	default:
+		return nil, route
+	}
+}
+
+func (i *interaction) ref() string {
+	if i.referral == nil {
+		return ""
+	}
+	return i.referral.Ref
+}
+
+// eventID is the same for every delivery of the interaction. The same message
+// can come on two channels, by which it is two events: only one has a payload.
+func (i *interaction) eventID() string {
+	switch {
+	case i.id == "":
+		return schema.DeriveID(schema.Identity{
+			Platform: i.platform, Account: i.account, User: i.user, Timestamp: string(i.timestamp),
+			Kind: i.kind, Payload: i.payload, Ref: i.ref(),
+		})
+	case i.channel == schema.ChannelStandby:
+		return i.id + ":standby"
+	default:
+		return i.id
+	}
+}
+
+// channel follows from where the element stood.
+func (e element) channel() schema.Channel {
+	switch e.list {
+	case listStandby:
+		return schema.ChannelStandby
+	case listBare:
+		return schema.ChannelTest
+	default:
+		return schema.ChannelPrimary
+	}
+}
+
+// detailLimit keeps the detail of a dead letter short, in bytes.
+const detailLimit = 300
+
+func (b *batch) reject(platform string, reason schema.Reason, body []byte, detail string) {
+	if len(detail) > detailLimit {
+		detail = strings.ToValidUTF8(detail[:detailLimit], "") + "…"
+	}
+	b.items = append(b.items, schema.Item{
+		Rejection: schema.Rejection{Reason: reason, Detail: detail, Platform: platform, ReceivedAt: b.receivedAt},
+		Body:      body,
+	})
+}
+
+// origin is the first event's platform and account, for the log.
+func (b *batch) origin() (platform, account string) {
+	for i := range b.items {
+		if e := b.items[i].Event; e != nil {
+			return e.Data.Platform, e.Data.Account.ID
+		}
+	}
+	return "", ""
+}
+
+func (b *batch) firstRejection() string {
+	for i := range b.items {
+		if b.items[i].Event == nil {
+			return b.items[i].Rejection.Detail
+		}
+	}
+	return ""
+}

@@ -1,0 +1,17 @@
+// Package ingest is the side of the gateway that faces the internet: it takes
+// the platforms' webhook requests, verifies them, makes one [schema.Event] of
+// every interaction in them and hands these to a [Publisher].
+//
+// The way of a delivery, top to bottom:
+//
+//	Server.ServeHTTP    the route table, a slot in flight, the metrics
+//	readBody            the size limit, one read
+//	verifier.verify     the signature over the raw bytes, before anything is parsed
+//	readDeliveries      one walk over the JSON that finds the elements
+//	sources             a row per platform: an element becomes interactions
+//	batch               an interaction becomes an event, or a dead letter
+//	Publisher.Publish   stored, or 503
+//
+// An error on this way becomes an answer in one place, [problem]. A new platform
+// is a file with a decode function, a row in sources and a folder in testdata.
+package ingest

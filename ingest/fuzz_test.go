@@ -1,0 +1,85 @@
+package ingest
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/postback-gateway/gateway/schema"
+)
+
+// FuzzMetaDelivery: whatever a signed body holds, it is JSON with an object in
+// it or one dead letter that keeps it, and every item becomes a message that can
+// be published.
+func FuzzMetaDelivery(f *testing.F) {
+	files, err := filepath.Glob("testdata/*/*.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, ".golden.json") {
+			continue
+		}
+		body, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		b := &batch{receivedAt: testNow, includeRaw: len(body)%2 == 0}
+		err := b.readMeta(bytes.NewBuffer(bytes.Clone(body)))
+		if err != nil {
+			checkRefused(t, b, body)
+		}
+		if utf8.Valid(body) && isDelivery(body) != (err == nil) {
+			t.Errorf("encoding/json does not agree with: %v", err)
+		}
+		for i := range b.items {
+			checkItem(t, &b.items[i])
+		}
+	})
+}
+
+func checkRefused(t *testing.T, b *batch, body []byte) {
+	t.Helper()
+	if len(b.items) != 1 || !bytes.Equal(b.items[0].Body, body) || b.items[0].Rejection.Reason != schema.ReasonNotJSON {
+		t.Errorf("refused, and not kept: %+v", b.items)
+	}
+}
+
+// isDelivery is the rule in the words of encoding/json.
+func isDelivery(body []byte) bool {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(body, &object) == nil {
+		return object != nil
+	}
+	var array []json.RawMessage
+	if json.Unmarshal(body, &array) != nil {
+		return false
+	}
+	for _, value := range array {
+		if value[0] == '{' {
+			return true
+		}
+	}
+	return false
+}
+
+func checkItem(t *testing.T, item *schema.Item) {
+	t.Helper()
+	m, err := item.Message("postback.v1", 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !json.Valid(m.Data) || !utf8.Valid(m.Data) {
+		t.Errorf("not JSON: %q", m.Data)
+	}
+	if m.DeadLetter == "" {
+		checkMessage(t, m)
+	}
+}

@@ -1,0 +1,132 @@
+package ingest
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/postback-gateway/gateway/schema"
+)
+
+// metrics of the public listener. No label takes a value from outside without a
+// bound.
+type metrics struct {
+	requests          *prometheus.CounterVec
+	requestDuration   *prometheus.HistogramVec
+	inFlight          prometheus.Gauge
+	signatureFailures *prometheus.CounterVec
+	signatureVerified *prometheus.CounterVec
+	events            *prometheus.CounterVec
+	clicks            *prometheus.CounterVec
+	eventAge          *prometheus.HistogramVec
+	lastEvent         *prometheus.GaugeVec
+
+	prefixes, accounts *boundedLabel
+}
+
+func newMetrics(reg prometheus.Registerer, labelLimit int) *metrics {
+	m := &metrics{
+		requests: counter("gateway_http_requests_total",
+			"Requests to the public listener, by handler and status code.", "handler", "code"),
+		requestDuration: histogram("gateway_http_request_duration_seconds",
+			"Time from the request's header to the answer.", prometheus.DefBuckets, "handler", "code"),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "gateway_in_flight_requests", Help: "Deliveries being worked on now."}),
+		signatureFailures: counter("gateway_signature_failures_total",
+			"Requests refused because of their signature, by the reason.", "platform", "reason"),
+		signatureVerified: counter("gateway_signature_verified_total",
+			"Requests accepted, by the place of the secret in its list, from 1: an old secret may go when it is used no more.", "platform", "secret"),
+		events: counter("gateway_events_total",
+			"Parts of deliveries, by what became of them.", "platform", "kind", "outcome"),
+		clicks: counter("gateway_clicks_total",
+			"Events stored, by the prefix token of their subject.", "platform", "prefix"),
+		eventAge: histogram("gateway_event_age_seconds",
+			"Time from the platform's timestamp to the receipt.", []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 43200, 129600}, "platform"),
+		lastEvent: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gateway_last_event_timestamp_seconds", Help: "When the last event of an account was received."}, []string{"platform", "account"}),
+		prefixes: newBoundedLabel(labelLimit),
+		accounts: newBoundedLabel(labelLimit),
+	}
+	reg.MustRegister(m.requests, m.requestDuration, m.inFlight, m.signatureFailures, m.signatureVerified,
+		m.events, m.clicks, m.eventAge, m.lastEvent)
+	for reason := range signatureHelp {
+		m.signatureFailures.WithLabelValues(labelMeta, string(reason))
+	}
+	return m
+}
+
+func counter(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+func histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+}
+
+func (m *metrics) countVerified(platform string, place int) {
+	m.signatureVerified.WithLabelValues(platform, strconv.Itoa(place)).Inc()
+}
+
+// kindNone is the kind of what is no event.
+const kindNone = "none"
+
+func (m *metrics) countItems(b *batch, outcomes []schema.Outcome) {
+	if b.ignored > 0 {
+		m.events.WithLabelValues(b.platform, kindNone, "ignored").Add(float64(b.ignored))
+	}
+	for i := range outcomes {
+		item, outcome := &b.items[i], outcomes[i]
+		if item.Event == nil {
+			m.events.WithLabelValues(item.Rejection.Platform, kindNone, string(outcome)).Inc()
+			continue
+		}
+		d := &item.Event.Data
+		m.events.WithLabelValues(d.Platform, string(d.Kind), string(outcome)).Inc()
+		if outcome == schema.Stored {
+			m.countStored(item)
+		}
+	}
+}
+
+func (m *metrics) countStored(item *schema.Item) {
+	d := &item.Event.Data
+	m.clicks.WithLabelValues(d.Platform, m.prefixes.bound(item.Route.Prefix)).Inc()
+	m.eventAge.WithLabelValues(d.Platform).Observe(max(0, d.ReceivedAt.Sub(item.Event.Time).Seconds()))
+	m.lastEvent.WithLabelValues(d.Platform, m.accounts.bound(d.Account.ID)).
+		Set(float64(d.ReceivedAt.UnixMilli()) / float64(time.Second/time.Millisecond))
+}
+
+// boundedLabel lets the first values of a label through and calls the rest
+// "other", so that no caller can grow the number of series without bound.
+type boundedLabel struct {
+	limit int
+	mu    sync.RWMutex
+	known map[string]bool
+}
+
+const labelOther = "other"
+
+func newBoundedLabel(limit int) *boundedLabel {
+	return &boundedLabel{limit: limit, known: make(map[string]bool)}
+}
+
+func (l *boundedLabel) bound(value string) string {
+	l.mu.RLock()
+	known, full := l.known[value], len(l.known) >= l.limit
+	l.mu.RUnlock()
+	if known {
+		return value
+	}
+	if full {
+		return labelOther
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.known[value] && len(l.known) >= l.limit {
+		return labelOther
+	}
+	l.known[value] = true
+	return value
+}

@@ -1,0 +1,167 @@
+package ingest
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config is what the public listener needs to know. All fields are required
+// unless they say otherwise.
+type Config struct {
+	// MetaAppSecrets are the live app secrets: a request signed with any of
+	// them is accepted. Empty only with MetaAllowUnsigned.
+	MetaAppSecrets []string
+	// MetaVerifyToken is what Meta's handshake has to present.
+	MetaVerifyToken string
+	// MetaAllowUnsigned accepts requests without a signature; a wrong one is
+	// refused all the same. For tests on a closed network only.
+	MetaAllowUnsigned bool
+	// MaxBodyBytes is the largest body that is read.
+	MaxBodyBytes int64
+	// MaxInFlight is how many deliveries are worked on at once. Together with
+	// MaxBodyBytes it bounds the memory of the listener.
+	MaxInFlight int
+	// PublishTimeout bounds how long a delivery waits for the store.
+	PublishTimeout time.Duration
+	// IncludeRaw adds the platform's own item to every event.
+	IncludeRaw bool
+	// LabelLimit is how many prefixes and accounts get metric series of their
+	// own; further ones are counted as "other".
+	LabelLimit int
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+func (c *Config) check() error {
+	switch {
+	case len(c.MetaAppSecrets) == 0 && !c.MetaAllowUnsigned:
+		return errors.New("no app secret: every request would be refused")
+	case c.MetaVerifyToken == "":
+		return errors.New("no verify token: Meta's handshake could not succeed")
+	case c.MaxBodyBytes <= 0, c.MaxInFlight <= 0, c.PublishTimeout <= 0:
+		return errors.New("MaxBodyBytes, MaxInFlight and PublishTimeout have to be positive")
+	}
+	for _, secret := range c.MetaAppSecrets {
+		if secret == "" {
+			return errors.New("an app secret is empty: anybody could sign with it")
+		}
+	}
+	return nil
+}
+
+// Server answers the webhooks. It is safe for concurrent use.
+type Server struct {
+	cfg      Config
+	verifier verifier
+	pub      Publisher
+	log      *slog.Logger
+	refusals refusalLog
+	metrics  *metrics
+	router   *mux.Router
+	slots    chan struct{}
+	draining atomic.Bool
+}
+
+// New returns a server that stores by pub and registers its metrics with reg.
+func New(cfg Config, pub Publisher, log *slog.Logger, reg prometheus.Registerer) (*Server, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Server{
+		cfg:      cfg,
+		verifier: newVerifier(cfg.MetaAppSecrets),
+		pub:      pub,
+		log:      log,
+		refusals: newRefusalLog(log),
+		metrics:  newMetrics(reg, cfg.LabelLimit),
+		slots:    make(chan struct{}, cfg.MaxInFlight),
+	}
+	s.router = s.routes()
+	return s, nil
+}
+
+// ServeHTTP implements [http.Handler].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
+
+// Drain makes the server refuse every further request with 503, so that what is
+// inside can finish. It returns at once; http.Server.Shutdown waits.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// methods is the route table: path, method, name in metrics, handler.
+func (s *Server) methods() map[string]map[string]route {
+	return map[string]map[string]route{
+		"/webhooks/meta": {
+			http.MethodGet:  {"meta_handshake", s.handshake},
+			http.MethodPost: {"meta", s.slot(s.metaDelivery)},
+		},
+	}
+}
+
+type route struct {
+	name   string
+	handle handlerFunc
+}
+
+// handlerFunc answers a request, or returns an error that becomes the answer.
+type handlerFunc func(http.ResponseWriter, *http.Request) error
+
+func (s *Server) routes() *mux.Router {
+	// A cleaned path would be answered by a redirect, which no platform follows.
+	router := mux.NewRouter().SkipClean(true)
+	for path, methods := range s.methods() {
+		for method, r := range methods {
+			router.Handle(path, s.observed(r)).Methods(method)
+		}
+		router.Handle(path, s.observed(route{"method_not_allowed", refuseMethod(methods)}))
+	}
+	router.NotFoundHandler = s.observed(route{"not_found", func(http.ResponseWriter, *http.Request) error {
+		return errNotFound
+	}})
+	return router
+}
+
+// observed turns the error of a handler into the answer and counts the request.
+func (s *Server) observed(r route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		start := time.Now()
+		status := http.StatusOK
+		if err := r.handle(w, req); err != nil {
+			p := problemOf(err)
+			p.write(w)
+			status = p.Status
+		}
+		s.metrics.requests.WithLabelValues(r.name, strconv.Itoa(status)).Inc()
+		s.metrics.requestDuration.WithLabelValues(r.name, strconv.Itoa(status)).Observe(time.Since(start).Seconds())
+	})
+}
+
+// slot lets a request in while there is room and refuses it at once otherwise:
+// the platform delivers again, and a queue would only make it wait for a timeout.
+func (s *Server) slot(next handlerFunc) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if s.draining.Load() {
+			return errDraining
+		}
+		select {
+		case s.slots <- struct{}{}:
+		default:
+			return errBusy
+		}
+		s.metrics.inFlight.Inc()
+		defer func() {
+			s.metrics.inFlight.Dec()
+			<-s.slots
+		}()
+		return next(w, r)
+	}
+}

@@ -1,0 +1,146 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const millisecond = time.Millisecond
+
+// Types for the fields of the platforms' JSON, where one field comes in several
+// forms. Like every decoder here they are strict about what an event needs.
+
+// text is a string, or an integer: ids come as either.
+type text string
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (t *text) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	switch kind := d.PeekKind(); kind {
+	case '"':
+		token, err := d.ReadToken()
+		if err == nil {
+			*t = text(token.String())
+		}
+		return err
+	case '0':
+		number, err := d.ReadValue()
+		if err == nil && strings.ContainsAny(string(number), ".eE") {
+			return shapeError("has to be a string or an integer")
+		}
+		*t = text(number)
+		return err
+	case 'n':
+		return d.SkipValue()
+	default:
+		return shapeError("has to be a string, this is a JSON " + kindName(kind))
+	}
+}
+
+// stamp is a timestamp as it was sent: the text of a number or string, or
+// nothing. A click with a timestamp of no use is a click all the same.
+type stamp string
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (s *stamp) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	switch d.PeekKind() {
+	case '"':
+		token, err := d.ReadToken()
+		if err == nil {
+			*s = stamp(token.String())
+		}
+		return err
+	case '0':
+		number, err := d.ReadValue()
+		*s = stamp(number)
+		return err
+	default:
+		return d.SkipValue()
+	}
+}
+
+// shapeError says what a field has to be, and is not.
+type shapeError string
+
+func (e shapeError) Error() string { return string(e) }
+
+// member is an object whose presence makes an element an interaction. There is a
+// difference between one that is missing and one that is null.
+type member[T any] struct {
+	present bool
+	value   T
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (m *member[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	m.present = true
+	if kind := d.PeekKind(); kind != '{' {
+		return shapeError("has to be an object, this is a JSON " + kindName(kind))
+	}
+	return json.UnmarshalDecode(d, &m.value)
+}
+
+// decode reads one element into v.
+func decode(body []byte, v any) error {
+	return json.Unmarshal(body, v, lenient...)
+}
+
+// describe says in the words of JSON what is wrong with an element.
+func describe(err error) string {
+	var semantic *json.SemanticError
+	if !errors.As(err, &semantic) {
+		return err.Error()
+	}
+	where := strings.TrimPrefix(string(semantic.JSONPointer), "/")
+	if where == "" {
+		where = "the item"
+	}
+	var shape shapeError
+	if errors.As(semantic.Err, &shape) {
+		return where + " " + shape.Error()
+	}
+	return fmt.Sprintf("%s has to be %s, this is a JSON %s", where, jsonType(semantic.GoType), kindName(semantic.JSONKind))
+}
+
+func jsonType(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Slice:
+		return "an array"
+	case reflect.Bool:
+		return "a boolean"
+	default:
+		return "a string"
+	}
+}
+
+// The bounds of a timestamp: from this number on it is in milliseconds, and an
+// event's time has a year of four digits (RFC 3339).
+const (
+	firstMilliseconds = 1e11
+	endOfTime         = 253402300800 // seconds: 10000-01-01
+)
+
+// moment returns when a platform says that something happened: a number of
+// seconds or milliseconds since 1970. It is false where that makes no time
+// between 1970 and 9999.
+func moment(sent stamp) (time.Time, bool) {
+	n, err := strconv.ParseFloat(string(sent), 64)
+	if err != nil || n < 0 || strings.Trim(string(sent), "0123456789.eE+-") != "" {
+		return time.Time{}, false
+	}
+	if n < firstMilliseconds {
+		n *= 1000
+	}
+	if n >= endOfTime*1000 {
+		return time.Time{}, false
+	}
+	return time.UnixMilli(int64(n)).UTC(), true
+}
