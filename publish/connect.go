@@ -1,0 +1,172 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// How often what failed in the background is tried again.
+const (
+	firstWait = 100 * time.Millisecond
+	lastWait  = 5 * time.Second
+)
+
+// maxPending is the library's bound of unacknowledged messages. It is far above
+// what callers can have under way (window each), since at the bound publishing fails.
+const maxPending = 1 << 20
+
+// link is one connection and what is used of it. It outlives reconnects.
+type link struct {
+	nc *nats.Conn
+	js jetstream.JetStream
+}
+
+// dial connects once, to the first server that answers. The error is a fault
+// where the configuration is to blame.
+func (p *Publisher) dial() (*link, error) {
+	nc, err := nats.Connect(p.cfg.Servers, p.options...)
+	if err != nil {
+		return nil, p.cfg.explain(err)
+	}
+	js, err := jetstream.New(nc,
+		jetstream.WithPublishAsyncTimeout(p.cfg.AckTimeout),
+		jetstream.WithPublishAsyncMaxPending(maxPending))
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return &link{nc, js}, nil
+}
+
+func (p *Publisher) handlers() []nats.Option {
+	return []nats.Option{
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { p.disconnected(err) }),
+		nats.ReconnectHandler(func(*nats.Conn) { p.reconnected() }),
+		nats.ClosedHandler(func(*nats.Conn) { p.closed() }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { p.complained(err) }),
+	}
+}
+
+func (p *Publisher) disconnected(err error) {
+	p.metrics.connected.Set(0)
+	if p.isClosing() {
+		return
+	}
+	p.log.Warn("connection to NATS lost", slog.String("servers", p.cfg.where()), slog.Any("error", err))
+}
+
+// reconnected has the streams looked at again: a server that comes back may have
+// lost its disk.
+func (p *Publisher) reconnected() {
+	p.metrics.connected.Set(1)
+	p.metrics.reconnects.Inc()
+	p.complaint.Store("")
+	p.log.Info("connection to NATS restored", slog.String("servers", p.cfg.where()))
+	p.wake()
+}
+
+// closed follows Close, or an end of the connection that the client does not
+// recover from: then a new one is made.
+func (p *Publisher) closed() {
+	p.metrics.connected.Set(0)
+	if !p.isClosing() {
+		p.link.Store(nil)
+		p.wake()
+	}
+}
+
+// complained logs what a server reports on its own, such as a missing permission
+// or credentials that are refused while reconnecting; the same thing once in a row.
+func (p *Publisher) complained(err error) {
+	if text := err.Error(); p.complaint.Swap(text) != text {
+		p.log.Warn("NATS reports an error", slog.String("servers", p.cfg.where()), slog.Any("error", err))
+	}
+}
+
+// wake has maintain look at the connection and the streams, now or as soon as it
+// is done with what it does.
+func (p *Publisher) wake() {
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
+// maintain brings up what is missing, whenever it is woken, until ctx ends.
+func (p *Publisher) maintain(ctx context.Context) {
+	defer p.background.Done()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.kick:
+			p.bringUp(ctx)
+		}
+	}
+}
+
+// bringUp tries until connection and streams are there. A fault ends it as long
+// as the gateway has never worked; one that comes later is the operator's to
+// mend while the gateway waits.
+func (p *Publisher) bringUp(ctx context.Context) {
+	logged := ""
+	for wait := firstWait; ; wait = min(2*wait, lastWait) {
+		err := p.establish(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if isFault(err) && !p.isSetUp() {
+			p.faults <- err
+			return
+		}
+		if text := err.Error(); text != logged {
+			logged = text
+			p.log.Warn("events cannot be stored yet; trying again", slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.kick:
+			wait = firstWait
+		case <-time.After(wait + rand.N(wait)):
+		}
+	}
+}
+
+// establish connects if need be and sets the streams up, once. Before the first
+// success it keeps the error for those who ask why nothing can be stored.
+func (p *Publisher) establish(ctx context.Context) error {
+	limit, err := p.tryEstablish(ctx)
+	if err == nil {
+		p.streamLimit.Store(int64(limit))
+		p.setup.Store(&setup{done: true})
+	} else if !p.isSetUp() {
+		p.setup.Store(&setup{err: err})
+	}
+	return err
+}
+
+func (p *Publisher) tryEstablish(ctx context.Context) (int, error) {
+	l := p.link.Load()
+	if l == nil {
+		var err error
+		if l, err = p.dial(); err != nil {
+			return 0, err
+		}
+		p.link.Store(l)
+		p.metrics.connected.Set(1)
+		p.log.Info("connected to NATS", slog.String("servers", p.cfg.where()), slog.String("server", l.nc.ConnectedServerName()))
+	}
+	if !l.nc.IsConnected() {
+		return 0, errors.New("the connection to NATS is lost")
+	}
+	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
+	defer cancel()
+	return p.setUp(ctx, l)
+}

@@ -1,0 +1,112 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/postback-gateway/gateway/schema"
+)
+
+// once makes the library give up a message that no stream takes at once, rather
+// than after half a second of its own attempts: settle repeats it.
+var once = []jetstream.PublishOpt{jetstream.WithRetryAttempts(0)}
+
+const contentTypeHeader = "Content-Type"
+
+// message is one item on its way to the stream.
+type message struct {
+	msg    *nats.Msg
+	stream string        // that has to acknowledge it
+	reason schema.Reason // of a dead letter
+
+	future    jetstream.PubAckFuture // of the attempt under way
+	uncertain bool                   // an attempt ended without an answer: it may have been stored
+	outcome   schema.Outcome
+	stored    bool // now, not before
+}
+
+// encode turns an item into its message. The same *nats.Msg serves all attempts:
+// the library publishes a copy of it with a reply subject of its own.
+func (p *Publisher) encode(item *schema.Item, limit int) (message, error) {
+	m, err := item.Message(p.cfg.Root, limit)
+	if err != nil {
+		return message{}, fmt.Errorf("encode: %w", err)
+	}
+	stream := p.cfg.Stream
+	if m.DeadLetter != "" {
+		stream = p.cfg.deadLetterStream()
+	}
+	values := []string{m.ID, m.ContentType}
+	return message{
+		msg: &nats.Msg{
+			Subject: m.Subject,
+			Header:  nats.Header{jetstream.MsgIDHeader: values[:1:1], contentTypeHeader: values[1:]},
+			Data:    m.Data,
+		},
+		stream: stream, reason: m.DeadLetter, outcome: schema.Failed,
+	}, nil
+}
+
+func (m *message) send(js jetstream.JetStream) error {
+	future, err := js.PublishMsgAsync(m.msg, once...)
+	switch {
+	case err == nil:
+		m.future = future
+		return nil
+	case errors.Is(err, nats.ErrReconnectBufExceeded):
+		return nats.ErrDisconnected // what it means, with nothing kept for later
+	case errors.Is(err, nats.ErrBadSubject), errors.Is(err, nats.ErrHeadersNotSupported), errors.Is(err, nats.ErrConnectionClosed):
+		return refusal{fmt.Errorf("publish: %w", err)}
+	default:
+		return fmt.Errorf("publish: %w", err)
+	}
+}
+
+// await takes the answer of the attempt under way. The library ends each
+// attempt after AckTimeout.
+func (m *message) await(ctx context.Context) error {
+	future := m.future
+	m.future = nil
+	select {
+	case ack := <-future.Ok():
+		return m.acknowledged(ack)
+	case err := <-future.Err():
+		return m.failed(err)
+	case <-ctx.Done():
+	}
+	// An answer that is there counts although ctx has ended.
+	select {
+	case ack := <-future.Ok():
+		return m.acknowledged(ack)
+	default:
+		return m.failed(ctx.Err())
+	}
+}
+
+func (m *message) acknowledged(ack *jetstream.PubAck) error {
+	if ack.Stream != m.stream {
+		return refusal{fmt.Errorf("stream %s stored what belongs into %s: expected only one of them to capture %s", ack.Stream, m.stream, m.msg.Subject)}
+	}
+	// A duplicate of an attempt of our own that got no answer is no duplicate.
+	m.stored = !ack.Duplicate || m.uncertain
+	switch {
+	case m.reason != "":
+		m.outcome = schema.Rejected
+	case m.stored:
+		m.outcome = schema.Stored
+	default:
+		m.outcome = schema.Duplicate
+	}
+	return nil
+}
+
+func (m *message) failed(err error) error {
+	if apiCode(err) == 0 && !errors.Is(err, jetstream.ErrNoStreamResponse) {
+		m.uncertain = true
+	}
+	return judge(m.stream, err)
+}

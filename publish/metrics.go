@@ -1,0 +1,80 @@
+package publish
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/postback-gateway/gateway/schema"
+)
+
+// metrics are all that the storing side of the gateway shows, those of modes
+// that are not in use included, so that a dashboard finds every series.
+type metrics struct {
+	publish     prometheus.Histogram
+	connected   prometheus.Gauge
+	reconnects  prometheus.Counter
+	deadLetters *prometheus.CounterVec
+
+	syncDuration prometheus.Histogram
+	syncBatch    prometheus.Histogram
+	relayPending prometheus.Gauge
+	relayLag     prometheus.Gauge
+	relayed      prometheus.Counter
+	unclaimed    prometheus.Gauge
+}
+
+// durationBuckets span one acknowledgement in the same process to a store that
+// is about to be given up, in seconds.
+var durationBuckets = []float64{
+	.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5,
+}
+
+// newMetrics registers everything with reg; the error says what of it was there
+// already. A nil reg registers nothing.
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		publish:    histogram("gateway_publish_duration_seconds", "Time until the events of one delivery are stored, or given up.", durationBuckets),
+		connected:  gauge("gateway_nats_connected", "1 while the gateway is connected to NATS, else 0."),
+		reconnects: counter("gateway_nats_reconnects_total", "Connections to NATS that were lost and restored."),
+		deadLetters: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_deadletters_total", Help: "Dead letters stored, by reason.",
+		}, []string{"reason"}),
+		syncDuration: histogram("gateway_sync_duration_seconds", "Time of one sync of the data directory to disk.", durationBuckets),
+		syncBatch:    histogram("gateway_sync_batch_size", "Deliveries that one sync served.", prometheus.ExponentialBuckets(1, 2, 11)),
+		relayPending: gauge("gateway_relay_pending_events", "Events that wait to be relayed."),
+		relayLag:     gauge("gateway_relay_lag_seconds", "Age of the oldest event that waits to be relayed."),
+		relayed:      counter("gateway_relayed_events_total", "Events that were relayed."),
+		unclaimed:    gauge("gateway_unclaimed_subjects", "Subjects of stored events that no consumer asks for."),
+	}
+	for _, reason := range []schema.Reason{schema.ReasonNotJSON, schema.ReasonMalformed, schema.ReasonTooLarge} {
+		m.deadLetters.WithLabelValues(string(reason))
+	}
+	return m, m.register(reg)
+}
+
+func (m *metrics) register(reg prometheus.Registerer) error {
+	if reg == nil {
+		return nil
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{
+		m.publish, m.connected, m.reconnects, m.deadLetters,
+		m.syncDuration, m.syncBatch, m.relayPending, m.relayLag, m.relayed, m.unclaimed,
+	} {
+		errs = append(errs, reg.Register(c))
+	}
+	return errors.Join(errs...)
+}
+
+func histogram(name, help string, buckets []float64) prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
+}
+
+func gauge(name, help string) prometheus.Gauge {
+	return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+}
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+}

@@ -1,0 +1,113 @@
+// Package natstest runs the real nats-server as a process of its own, for tests:
+// it can be killed and started again on the same store.
+package natstest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// binary builds the server from its module, once a test binary. The Go command
+// caches it between runs.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "nats-server-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "nats-server")
+	out, err := exec.Command("go", "build", "-o", path, "github.com/nats-io/nats-server/v2").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build nats-server: %w: %s", err, out)
+	}
+	return path, nil
+})
+
+// Server is a nats-server with JetStream that listens on the loopback.
+type Server struct {
+	t      testing.TB
+	config string // path of the configuration file
+	port   int
+	cmd    *exec.Cmd
+}
+
+// New prepares a server on port with further lines of configuration. It ends
+// with the test.
+func New(t testing.TB, port int, lines string) *Server {
+	t.Helper()
+	dir := t.TempDir()
+	s := &Server{t: t, config: filepath.Join(dir, "nats.conf"), port: port}
+	text := fmt.Sprintf("listen: \"127.0.0.1:%d\"\njetstream { store_dir: %q }\n%s\n", port, filepath.Join(dir, "js"), lines)
+	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// Start prepares a server on any free port and starts it.
+func Start(t testing.TB, lines string) *Server {
+	t.Helper()
+	s := New(t, FreePort(t), lines)
+	s.Start()
+	return s
+}
+
+// Start returns when the server says that it is ready.
+func (s *Server) Start() {
+	s.t.Helper()
+	path, err := binary()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.cmd = exec.Command(path, "-c", s.config)
+	stderr, err := s.cmd.StderrPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	var seen strings.Builder
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		seen.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), "Server is ready") {
+			go func() { _, _ = io.Copy(io.Discard, stderr) }() // ends with the process
+			return
+		}
+	}
+	s.t.Fatalf("nats-server ended:\n%s", seen.String())
+}
+
+// Kill ends the process at once, as kill -9 does.
+func (s *Server) Kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}
+
+// URL is where clients connect.
+func (s *Server) URL() string { return "nats://127.0.0.1:" + strconv.Itoa(s.port) }
+
+// FreePort returns a port of the loopback that nothing listens on now.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}

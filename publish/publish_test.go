@@ -1,0 +1,294 @@
+package publish
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/postback-gateway/gateway/schema"
+)
+
+func TestPublishStoresEventsInOrder(t *testing.T) {
+	cfg := embeddedConfig(t)
+	p := mustOpen(t, cfg)
+	const n = 3 * window / 2 // more than one window
+	for i, outcome := range mustPublish(t, p, clicks("m", n)...) {
+		if outcome != schema.Stored {
+			t.Fatalf("outcome %d: %s", i, outcome)
+		}
+	}
+	all := stored(t, admin(t, "", inProcess(cfg)), "POSTBACKS")
+	if len(all) != n {
+		t.Fatalf("stored %d of %d", len(all), n)
+	}
+	for i, m := range all {
+		if got, want := m.Header.Get("Nats-Msg-Id"), fmt.Sprintf("messenger:PAGE:m-%d", i); got != want {
+			t.Fatalf("message %d has the id %s, want %s", i, got, want)
+		}
+	}
+	m := all[0]
+	if m.Subject != "postback.v1.messenger.PAGE.plan.enterprise" || m.Header.Get("Content-Type") != schema.ContentType {
+		t.Errorf("subject %s, header %v", m.Subject, m.Header)
+	}
+	var event schema.Event
+	if err := json.Unmarshal(m.Data, &event); err != nil || event.ID != "m-0" {
+		t.Errorf("event %+v: %v", event, err)
+	}
+}
+
+func TestPublishTellsDuplicatesAndDeadLetters(t *testing.T) {
+	cfg := embeddedConfig(t)
+	reg := prometheus.NewRegistry()
+	p, _ := mustOpenWith(t, cfg, reg)
+	items := []schema.Item{click("a", "x:1"), rubbish("no json"), click("b", "x:2")}
+	if got, want := mustPublish(t, p, items...), []schema.Outcome{schema.Stored, schema.Rejected, schema.Stored}; !slices.Equal(got, want) {
+		t.Errorf("first: %v, want %v", got, want)
+	}
+	items = append(items, click("c", "x:3"), click("c", "x:3"))
+	want := []schema.Outcome{schema.Duplicate, schema.Rejected, schema.Duplicate, schema.Stored, schema.Duplicate}
+	if got := mustPublish(t, p, items...); !slices.Equal(got, want) {
+		t.Errorf("again: %v, want %v", got, want)
+	}
+	letters := stored(t, admin(t, "", inProcess(cfg)), "POSTBACKS_DEADLETTER")
+	if len(letters) != 1 || letters[0].Subject != "deadletter.postback.v1.meta.not_json" {
+		t.Errorf("dead letters: %v", letters)
+	}
+	if n := testutil.ToFloat64(p.metrics.deadLetters.WithLabelValues("not_json")); n != 1 {
+		t.Errorf("gateway_deadletters_total is %v: a repeated one is not stored again", n)
+	}
+}
+
+func TestPublishOversizeEventBecomesDeadLetter(t *testing.T) {
+	cfg := embeddedConfig(t)
+	p := mustOpen(t, cfg)
+	big := click("big", "plan:"+strings.Repeat("x", 2<<20))
+	big.Body = []byte(`"` + strings.Repeat("\x01", 2<<20) + `"`) // each byte takes six in JSON
+	if got := mustPublish(t, p, click("a", "x"), big, click("b", "x")); !slices.Equal(got, []schema.Outcome{schema.Stored, schema.Rejected, schema.Stored}) {
+		t.Fatalf("outcomes %v", got)
+	}
+	letters := stored(t, admin(t, "", inProcess(cfg)), "POSTBACKS_DEADLETTER")
+	var d schema.DeadLetter
+	if err := json.Unmarshal(letters[0].Data, &d); err != nil {
+		t.Fatal(err)
+	}
+	if d.Reason != schema.ReasonTooLarge || !d.Truncated || d.Length != 2<<20+2 || d.Body == "" {
+		t.Errorf("dead letter %s: %s, truncated %v, length %d, body of %d", d.Reason, d.Detail, d.Truncated, d.Length, len(d.Body))
+	}
+}
+
+func TestPublishHeedsTheStreamsMessageSize(t *testing.T) {
+	cfg := embeddedConfig(t)
+	want := cfg.eventStream()
+	want.Replicas, want.MaxMsgSize = 1, 8192
+	if _, err := admin(t, "", inProcess(cfg)).CreateStream(t.Context(), want); err != nil {
+		t.Fatal(err)
+	}
+	p := mustOpen(t, cfg)
+	if got := mustPublish(t, p, click("a", strings.Repeat("x", 9000))); got[0] != schema.Rejected {
+		t.Errorf("outcome %v", got)
+	}
+}
+
+func TestPublishLargeDeliveryAndManyAtOnce(t *testing.T) {
+	cfg := embeddedConfig(t)
+	p := mustOpen(t, cfg)
+	if got := mustPublish(t, p, clicks("large", 20_000)...); slices.ContainsFunc(got, func(o schema.Outcome) bool { return o != schema.Stored }) {
+		t.Error("not all of 20,000 were stored")
+	}
+	var group sync.WaitGroup
+	for i := range 512 {
+		group.Go(func() {
+			if _, err := p.Publish(withDeadline(t, 20*time.Second), clicks(fmt.Sprintf("many-%d", i), 10)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if n := info(t, admin(t, "", inProcess(cfg)), "POSTBACKS").State.Msgs; n != 20_000+512*10 {
+		t.Errorf("stored %d", n)
+	}
+}
+
+func TestPublishFullStreamIsRefusedAtOnce(t *testing.T) {
+	cfg := embeddedConfig(t)
+	cfg.MaxBytes = 20_000
+	p := mustOpen(t, cfg)
+	start := time.Now()
+	outcomes, err := p.Publish(withDeadline(t, 10*time.Second), append(clicks("m", 100), rubbish("x")))
+	if err == nil || !strings.Contains(err.Error(), "stream POSTBACKS refuses: nats: API error: code=503 err_code=10077 description=maximum bytes exceeded") {
+		t.Fatalf("error %v", err)
+	}
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("took %s: a refusal is not retried", took)
+	}
+	if outcomes[0] != schema.Stored || outcomes[99] != schema.Failed {
+		t.Errorf("outcomes %v", outcomes)
+	}
+	if err := p.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "stream POSTBACKS is full") {
+		t.Errorf("Ready: %v", err)
+	}
+}
+
+func TestPublishWhereAnotherStreamAnswers(t *testing.T) {
+	cfg := embeddedConfig(t)
+	js := admin(t, "", inProcess(cfg))
+	p := mustOpen(t, cfg)
+	if err := js.DeleteStream(t.Context(), "POSTBACKS"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"postback.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	outcomes, err := p.Publish(t.Context(), clicks("m", 1))
+	if err == nil || !strings.Contains(err.Error(), "stream OTHER stored what belongs into POSTBACKS") || outcomes[0] != schema.Failed {
+		t.Errorf("%v, %v", outcomes, err)
+	}
+}
+
+func TestPublishRetriesUntilTheStreamIsBack(t *testing.T) {
+	cfg := embeddedConfig(t)
+	js := admin(t, "", inProcess(cfg))
+	p := mustOpen(t, cfg)
+	if err := js.DeleteStream(t.Context(), "POSTBACKS"); err != nil {
+		t.Fatal(err)
+	}
+	outcomes, err := p.Publish(withDeadline(t, 100*time.Millisecond), clicks("m", 3))
+	if !errors.Is(err, jetstream.ErrNoStreamResponse) || !errors.Is(err, context.DeadlineExceeded) || outcomes[2] != schema.Failed {
+		t.Fatalf("without the stream: %v, %v", outcomes, err)
+	}
+	again := make(chan error, 1)
+	go func() {
+		_, err := p.Publish(withDeadline(t, 10*time.Second), clicks("m", 3))
+		again <- err
+	}()
+	want := cfg.eventStream()
+	want.Replicas = 1
+	if _, err := js.CreateStream(t.Context(), want); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-again; err != nil {
+		t.Errorf("with the stream back: %v", err)
+	}
+}
+
+func TestPublishBarrier(t *testing.T) {
+	cfg := embeddedConfig(t)
+	var calls atomic.Int32
+	broken := errors.New("sync: input/output error")
+	var fail atomic.Bool
+	cfg.Barrier = func(context.Context) error {
+		calls.Add(1)
+		if fail.Load() {
+			return broken
+		}
+		return nil
+	}
+	p := mustOpen(t, cfg)
+	mustPublish(t, p, clicks("m", 20)...)
+	mustPublish(t, p, clicks("m", 20)...)
+	if calls.Load() != 2 {
+		t.Errorf("%d calls for two deliveries, the second of duplicates", calls.Load())
+	}
+	fail.Store(true)
+	outcomes, err := p.Publish(t.Context(), append(clicks("n", 2), rubbish("x")))
+	if !errors.Is(err, broken) || slices.ContainsFunc(outcomes, func(o schema.Outcome) bool { return o != schema.Failed }) {
+		t.Errorf("with a failed barrier: %v, %v", outcomes, err)
+	}
+	if testutil.ToFloat64(p.metrics.deadLetters.WithLabelValues("not_json")) != 0 {
+		t.Error("a dead letter that is not durable was counted")
+	}
+}
+
+func TestPublishNothing(t *testing.T) {
+	p := mustOpen(t, embeddedConfig(t))
+	if outcomes, err := p.Publish(t.Context(), nil); err != nil || len(outcomes) != 0 {
+		t.Errorf("%v, %v", outcomes, err)
+	}
+}
+
+func TestCloseWaitsAndRefuses(t *testing.T) {
+	cfg := embeddedConfig(t)
+	held, entered := make(chan struct{}), make(chan struct{})
+	cfg.Barrier = func(context.Context) error {
+		close(entered)
+		<-held
+		return nil
+	}
+	p := mustOpen(t, cfg)
+	published := make(chan error, 1)
+	go func() {
+		_, err := p.Publish(context.Background(), clicks("m", 1))
+		published <- err
+	}()
+	<-entered
+	short, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if err := p.Close(short); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Close with a publish under way: %v", err)
+	}
+	if outcomes, err := p.Publish(context.Background(), clicks("n", 2)); !errors.Is(err, errClosing) || len(outcomes) != 2 {
+		t.Errorf("Publish after Close: %v, %v", outcomes, err)
+	}
+	if err := p.Ready(t.Context()); !errors.Is(err, errClosing) {
+		t.Errorf("Ready after Close: %v", err)
+	}
+	close(held)
+	if err := <-published; err != nil {
+		t.Errorf("the publish under way: %v", err)
+	}
+}
+
+// A message whose first attempt got no answer may have been stored by it: the
+// duplicate that the second attempt is told of is its own.
+func TestDuplicateOfAnOwnAttemptIsStored(t *testing.T) {
+	m := message{stream: "S", outcome: schema.Failed}
+	if err := m.failed(jetstream.ErrAsyncPublishTimeout); err == nil || isFinal(err) {
+		t.Fatalf("timeout: %v", err)
+	}
+	if err := m.acknowledged(&jetstream.PubAck{Stream: "S", Duplicate: true}); err != nil || m.outcome != schema.Stored {
+		t.Errorf("%s, %v", m.outcome, err)
+	}
+	m = message{stream: "S", outcome: schema.Failed}
+	if err := m.failed(&jetstream.APIError{Code: 409, ErrorCode: errCodeInProcess}); err == nil || isFinal(err) {
+		t.Fatalf("in process: %v", err)
+	}
+	if err := m.acknowledged(&jetstream.PubAck{Stream: "S", Duplicate: true}); err != nil || m.outcome != schema.Duplicate {
+		t.Errorf("%s, %v", m.outcome, err)
+	}
+}
+
+func TestMetricsAreAllThere(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	p, _ := mustOpenWith(t, embeddedConfig(t), reg)
+	mustPublish(t, p, clicks("m", 1)...)
+	names := []string{
+		"gateway_publish_duration_seconds", "gateway_nats_connected", "gateway_nats_reconnects_total", "gateway_deadletters_total",
+		"gateway_sync_duration_seconds", "gateway_sync_batch_size", "gateway_relay_pending_events", "gateway_relay_lag_seconds",
+		"gateway_relayed_events_total", "gateway_unclaimed_subjects",
+	}
+	for _, name := range names {
+		if n, err := testutil.GatherAndCount(reg, name); err != nil || n == 0 {
+			t.Errorf("%s: %d series, %v", name, n, err)
+		}
+	}
+	if n, _ := testutil.GatherAndCount(reg, "gateway_deadletters_total"); n != 3 {
+		t.Errorf("gateway_deadletters_total has %d series from the start, want one per reason", n)
+	}
+	if testutil.ToFloat64(p.metrics.connected) != 1 {
+		t.Error("gateway_nats_connected is not 1")
+	}
+	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+}

@@ -1,0 +1,181 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// setUpTimeout bounds one try at the streams. In a cluster without a leader the
+// API does not answer at all.
+const setUpTimeout = 3 * time.Second
+
+// Publisher stores events. Make one with [Open]; it is safe for concurrent use.
+type Publisher struct {
+	cfg     Config
+	options []nats.Option
+	log     *slog.Logger
+	metrics *metrics
+
+	link        atomic.Pointer[link] // nil until there is a connection
+	setup       atomic.Pointer[setup]
+	streamLimit atomic.Int64    // largest message that the streams take, bytes; 0: no limit of their own
+	complaint   atomic.Value    // string: what the server reported last
+	remarked    map[string]bool // by stream; of establish alone, which never runs twice at a time
+
+	kick       chan struct{} // wakes maintain; holds one
+	faults     chan error    // holds one: bringUp ends with it
+	stop       context.CancelFunc
+	background sync.WaitGroup
+
+	mu       sync.RWMutex // guards closing against the start of a publish
+	closing  bool
+	underWay sync.WaitGroup
+}
+
+// setup tells whether the streams are known to be right, and else why not.
+type setup struct {
+	done bool
+	err  error
+}
+
+// Open connects, sets the streams up and returns a Publisher. ctx bounds the
+// opening only.
+//
+// An error is a fault of the configuration; it names the setting and shows no
+// credentials. Servers that cannot be reached are no error: they are logged and
+// looked for in the background, see [Publisher.Ready] and [Publisher.Err]. All
+// metrics are registered with reg, so there can be one Publisher for each; a nil
+// reg leaves them out.
+func Open(ctx context.Context, cfg Config, logger *slog.Logger, reg prometheus.Registerer) (*Publisher, error) {
+	if err := cfg.prepare(); err != nil {
+		return nil, err
+	}
+	options, err := cfg.options()
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(reg)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	p := &Publisher{
+		cfg: cfg, log: logger, metrics: m,
+		remarked: map[string]bool{},
+		kick:     make(chan struct{}, 1),
+		faults:   make(chan error, 1),
+	}
+	p.complaint.Store("")
+	p.options = append(options, p.handlers()...)
+	if err := p.start(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// start makes the first try and leaves what is still missing to maintain.
+func (p *Publisher) start(ctx context.Context) error {
+	err := p.establish(ctx)
+	if isFault(err) {
+		p.shut()
+		return err
+	}
+	if err != nil {
+		p.log.Warn("events cannot be stored yet; trying again", slog.Any("error", err))
+		p.wake()
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	p.stop = stop
+	p.background.Add(1)
+	go p.maintain(background)
+	return nil
+}
+
+// Err gives a fault of the configuration that came to light only after Open had
+// returned, because no server could be reached before. Nothing can be stored
+// until it is mended: the process should end with status 1.
+func (p *Publisher) Err() <-chan error { return p.faults }
+
+// Close refuses further publishes, waits for those under way, and closes the
+// connection. When ctx ends first it stops waiting and returns ctx's error;
+// publishes that are still under way then fail.
+func (p *Publisher) Close(ctx context.Context) error {
+	p.mu.Lock()
+	p.closing = true
+	p.mu.Unlock()
+	p.stop()
+	err := wait(ctx, &p.underWay)
+	// Everything is acknowledged or given up, so there is nothing left to drain.
+	// A connection that the background is making is closed by it.
+	p.shut()
+	if bgErr := wait(ctx, &p.background); bgErr != nil {
+		return errors.Join(err, bgErr)
+	}
+	p.shut()
+	return err
+}
+
+func (p *Publisher) shut() {
+	if l := p.link.Load(); l != nil {
+		l.nc.Close()
+	}
+}
+
+func (p *Publisher) isClosing() bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.closing
+}
+
+// enter counts a publish as under way. It fails once Close has begun.
+func (p *Publisher) enter() error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closing {
+		return errClosing
+	}
+	p.underWay.Add(1)
+	return nil
+}
+
+func (p *Publisher) isSetUp() bool {
+	s := p.setup.Load()
+	return s != nil && s.done
+}
+
+// current returns the connection if something can be published on it now. A disk
+// that runs full is met here rather than by the server, which after a failed
+// write takes nothing more until it is restarted.
+func (p *Publisher) current() (*link, error) {
+	if s := p.setup.Load(); !s.done {
+		return nil, fmt.Errorf("events cannot be stored yet: %w", s.err)
+	}
+	l := p.link.Load()
+	if l == nil || !l.nc.IsConnected() {
+		return nil, fmt.Errorf("not connected to %s: see that the NATS servers run and can be reached", p.cfg.where())
+	}
+	return l, p.checkDisk()
+}
+
+var errClosing = errors.New("the gateway is shutting down")
+
+func wait(ctx context.Context, wg *sync.WaitGroup) error {
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("closing the connection to NATS: %w", ctx.Err())
+	}
+}

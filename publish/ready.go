@@ -1,0 +1,86 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// diskReserve is the free space, in bytes, below which the data directory counts
+// as full: room for the server's own files and for what is being written.
+const diskReserve = 64 << 20
+
+// Ready returns nil only if an event can be stored now: the connection stands,
+// the leaders of both streams answer, and there is room. The error says what is
+// wrong and what to do, without credentials. ctx bounds it (5s without a
+// deadline); nothing is remembered from one call to the next.
+func (p *Publisher) Ready(ctx context.Context) error {
+	if p.isClosing() {
+		return errClosing
+	}
+	l, err := p.current()
+	if err != nil {
+		return err
+	}
+	events, err := p.inspect(ctx, l, p.cfg.Stream, p.cfg.eventSubjects())
+	if err != nil {
+		return err
+	}
+	if _, err := p.inspect(ctx, l, p.cfg.deadLetterStream(), p.cfg.deadLetterSubjects()); err != nil {
+		return err
+	}
+	return checkRoom(events, p.limit(l))
+}
+
+// inspect asks the stream's leader how it is. Where there is none, nobody answers.
+func (p *Publisher) inspect(ctx context.Context, l *link, name, subjects string) (*jetstream.StreamInfo, error) {
+	s, err := l.js.Stream(ctx, name)
+	switch code := apiCode(err); {
+	case code == jetstream.JSErrCodeStreamNotFound:
+		return nil, fmt.Errorf("stream %s is gone: restart the gateway to have it created again", name)
+	case err != nil:
+		return nil, fmt.Errorf("stream %s does not answer (%w): see that enough NATS servers run for it to have a leader", name, err)
+	}
+	info := s.CachedInfo()
+	return info, check(&info.Config, subjects)
+}
+
+// checkRoom tells whether a stream that refuses at its limits takes two more
+// messages of the largest size: several deliveries can be under way.
+func checkRoom(info *jetstream.StreamInfo, message int) error {
+	c, state := &info.Config, &info.State
+	if c.Discard != jetstream.DiscardNew {
+		return nil
+	}
+	if c.MaxMsgs > 0 && state.Msgs >= uint64(c.MaxMsgs) {
+		return fmt.Errorf("stream %s is full: it holds %d of %d messages; consume and purge events, or raise its limit", c.Name, state.Msgs, c.MaxMsgs)
+	}
+	if c.MaxBytes <= 0 {
+		return nil
+	}
+	// A small stream is not full from the beginning.
+	reserve := min(2*uint64(message), uint64(c.MaxBytes)/20)
+	if state.Bytes+reserve > uint64(c.MaxBytes) {
+		return fmt.Errorf("stream %s is full: it holds %d of %d bytes; consume and purge events, or raise its max_bytes (GATEWAY_STREAM_MAX_BYTES is for a new stream)", c.Name, state.Bytes, c.MaxBytes)
+	}
+	return nil
+}
+
+func (p *Publisher) checkDisk() error {
+	if p.cfg.DataDir == "" {
+		return nil
+	}
+	free, err := freeSpace(p.cfg.DataDir)
+	if err != nil {
+		return fmt.Errorf("data directory %s: %w", p.cfg.DataDir, err)
+	}
+	return checkFree(p.cfg.DataDir, free)
+}
+
+func checkFree(dir string, free uint64) error {
+	if free < diskReserve {
+		return fmt.Errorf("the disk of the data directory %s is full: %d MiB are free, %d MiB are kept in reserve; free some space", dir, free>>20, diskReserve>>20)
+	}
+	return nil
+}

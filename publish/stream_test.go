@@ -1,0 +1,193 @@
+package publish
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/postback-gateway/gateway/schema"
+)
+
+func TestStreamsAreCreated(t *testing.T) {
+	cfg := embeddedConfig(t)
+	cfg.MaxBytes = 1 << 20
+	mustOpen(t, cfg)
+	js := admin(t, "", inProcess(cfg))
+	events, letters := info(t, js, "POSTBACKS").Config, info(t, js, "POSTBACKS_DEADLETTER").Config
+	if events.Subjects[0] != "postback.v1.>" || events.Discard != jetstream.DiscardNew || events.MaxBytes != 1<<20 {
+		t.Errorf("events: %+v", events)
+	}
+	if letters.Subjects[0] != "deadletter.postback.v1.>" || letters.Discard != jetstream.DiscardOld || letters.MaxBytes != 1<<20/10 {
+		t.Errorf("dead letters: %+v", letters)
+	}
+	for _, c := range []jetstream.StreamConfig{events, letters} {
+		if c.Storage != jetstream.FileStorage || c.Retention != jetstream.LimitsPolicy || c.MaxAge != time.Hour ||
+			c.Duplicates != time.Hour || !c.AllowDirect || c.Replicas != 1 {
+			t.Errorf("%s: %+v", c.Name, c)
+		}
+	}
+}
+
+func TestFullDeadLetterStreamRefusesNothing(t *testing.T) {
+	cfg := embeddedConfig(t)
+	cfg.MaxBytes = 100_000
+	p := mustOpen(t, cfg)
+	for i := range 50 {
+		body := strings.Repeat("x", 1000) + string(rune('A'+i))
+		if got := mustPublish(t, p, rubbish(body)); got[0] != schema.Rejected {
+			t.Fatalf("dead letter %d: %s", i, got[0])
+		}
+	}
+}
+
+func TestExistingStream(t *testing.T) {
+	defaults := testConfig()
+	good := defaults.eventStream()
+	good.Replicas = 1
+	const mend = ": change it, or set GATEWAY_STREAM to another one"
+	tests := []struct {
+		name   string
+		change func(*jetstream.StreamConfig)
+		want   string // empty: accepted
+	}{
+		{"as it would be created", func(*jetstream.StreamConfig) {}, ""},
+		{"wider", func(c *jetstream.StreamConfig) { c.Subjects = []string{"other", "postback.>"} }, ""},
+		{"wildcard tokens", func(c *jetstream.StreamConfig) { c.Subjects = []string{"postback.*.>"} }, ""},
+		{"work queue", func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }, ""},
+		{"other subjects", func(c *jetstream.StreamConfig) { c.Subjects = []string{"orders.>"} },
+			"stream POSTBACKS captures orders.>, expected postback.v1.>: set GATEWAY_STREAM to a stream that captures it or that does not exist yet, or GATEWAY_SUBJECT_ROOT to what this one captures"},
+		{"a part of the subjects", func(c *jetstream.StreamConfig) { c.Subjects = []string{"postback.v1.messenger.>", "postback.v1.*"} },
+			"stream POSTBACKS captures postback.v1.messenger.>, postback.v1.*, expected postback.v1.>: set GATEWAY_STREAM to a stream that captures it or that does not exist yet, or GATEWAY_SUBJECT_ROOT to what this one captures"},
+		{"mirror", func(c *jetstream.StreamConfig) {
+			c.Subjects, c.Mirror = nil, &jetstream.StreamSource{Name: "ELSEWHERE"}
+		},
+			"stream POSTBACKS captures nothing (it mirrors ELSEWHERE), expected postback.v1.>: set GATEWAY_STREAM to a stream that captures it or that does not exist yet, or GATEWAY_SUBJECT_ROOT to what this one captures"},
+		{"no ack", func(c *jetstream.StreamConfig) { c.NoAck = true }, "stream POSTBACKS does not acknowledge (no_ack)" + mend},
+		{"memory", func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }, "stream POSTBACKS is kept in memory only" + mend},
+		{"asynchronous", func(c *jetstream.StreamConfig) { c.PersistMode = jetstream.AsyncPersistMode },
+			"stream POSTBACKS acknowledges before it has written (persist_mode async)" + mend},
+		{"interest", func(c *jetstream.StreamConfig) { c.Retention = jetstream.InterestPolicy },
+			"stream POSTBACKS drops events that no consumer is there for (interest retention)" + mend},
+		{"tiny messages", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 100 },
+			"stream POSTBACKS takes only messages that are too small (max_msg_size)" + mend},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := embeddedConfig(t)
+			js := admin(t, "", inProcess(cfg))
+			existing := good
+			tt.change(&existing)
+			if _, err := js.CreateStream(t.Context(), existing); err != nil {
+				t.Fatal(err)
+			}
+			before := info(t, js, "POSTBACKS").Config
+			if tt.want == "" {
+				mustPublish(t, mustOpen(t, cfg), clicks("m", 2)...)
+			} else if got := openError(t, cfg); got != tt.want {
+				t.Errorf("\n got %s\nwant %s", got, tt.want)
+			}
+			if after := info(t, js, "POSTBACKS").Config; after.Discard != before.Discard || after.MaxAge != before.MaxAge {
+				t.Errorf("the existing stream was altered: %+v", after)
+			}
+		})
+	}
+}
+
+func TestSealedStream(t *testing.T) {
+	cfg := embeddedConfig(t)
+	js := admin(t, "", inProcess(cfg))
+	c := cfg.eventStream()
+	c.Replicas = 1
+	if _, err := js.CreateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	c.Sealed = true
+	if _, err := js.UpdateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if got := openError(t, cfg); got != "stream POSTBACKS is sealed and takes no events: change it, or set GATEWAY_STREAM to another one" {
+		t.Error(got)
+	}
+}
+
+func TestSubjectsOfAnotherStream(t *testing.T) {
+	cfg := embeddedConfig(t)
+	js := admin(t, "", inProcess(cfg))
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "CLICKS", Subjects: []string{"postback.v1.messenger.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	want := "stream POSTBACKS cannot be created: CLICKS captures subjects of postback.v1.> already: set GATEWAY_STREAM to that stream, or GATEWAY_SUBJECT_ROOT to other subjects"
+	if got := openError(t, cfg); got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
+func TestStreamThatCannotBeCreated(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"replicas", func(c *Config) { c.Replicas = 3 }, "GATEWAY_STREAM_REPLICAS"},
+		{"window", func(c *Config) { c.DuplicateWindow = 2 * c.MaxAge }, "GATEWAY_DUPLICATE_WINDOW"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := embeddedConfig(t)
+			tt.change(&cfg)
+			if got := openError(t, cfg); !strings.Contains(got, "stream POSTBACKS cannot be created") || !strings.Contains(got, tt.want) {
+				t.Error(got)
+			}
+		})
+	}
+}
+
+func TestDifferingStreamIsRemarkedOnce(t *testing.T) {
+	cfg := embeddedConfig(t)
+	js := admin(t, "", inProcess(cfg))
+	c := cfg.eventStream()
+	c.Replicas, c.Duplicates, c.Discard, c.MaxMsgs = 1, time.Minute, jetstream.DiscardOld, 10
+	if _, err := js.CreateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	p, log := mustOpenWith(t, cfg, nil)
+	if err := p.establish(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"stream_window=1m0s GATEWAY_DUPLICATE_WINDOW=1h0m0s", "drops its oldest events"} {
+		if n := strings.Count(log.String(), want); n != 1 {
+			t.Errorf("%q is logged %d times, want once:\n%s", want, n, log)
+		}
+	}
+}
+
+func TestBadConfiguration(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"root", func(c *Config) { c.Root = "a.>" }, `GATEWAY_SUBJECT_ROOT "a.>" is no subject: expected tokens joined by dots, such as postback.v1`},
+		{"stream", func(c *Config) { c.Stream = "a.b" }, `GATEWAY_STREAM "a.b" is no name of a stream: expected no white space and none of . * > / \`},
+		{"no server", func(c *Config) { c.Servers = " , " }, "GATEWAY_NATS_URL: no server given"},
+		{"no URL", func(c *Config) { c.Servers = "nats://ok:4222,nats://me:s3cr%t@host" },
+			"GATEWAY_NATS_URL: entry 2 is no URL: expected one such as nats://host:4222 (special characters of a password are written %XX)"},
+		{"creds", func(c *Config) { c.Creds = "/nowhere/x" }, "GATEWAY_NATS_CREDS: /nowhere/x is no credentials file: open /nowhere/x: no such file or directory"},
+		{"nkey", func(c *Config) { c.NKey = "/dev/null" }, "GATEWAY_NATS_NKEY: /dev/null is no file with a user's seed: nkeys: no nkey seed found"},
+		{"CA", func(c *Config) { c.CA = "/dev/null" }, `GATEWAY_NATS_CA: nats: failed to parse root certificate from "/dev/null"`},
+		{"cert", func(c *Config) { c.Cert = "/dev/null" }, "GATEWAY_NATS_CERT, GATEWAY_NATS_KEY: nats: error loading client certificate: open : no such file or directory"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := testConfig()
+			cfg.Servers = "nats://127.0.0.1:1"
+			tt.change(&cfg)
+			if got := openError(t, cfg); got != tt.want {
+				t.Errorf("\n got %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
