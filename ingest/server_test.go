@@ -74,13 +74,17 @@ type testServer struct {
 	log *bytes.Buffer
 }
 
-func newTestServer(t testing.TB, edit func(*Config)) *testServer {
-	t.Helper()
-	cfg := Config{
+func testConfig() Config {
+	return Config{
 		MetaAppSecrets: []string{"an-older-secret", testSecret}, MetaVerifyToken: testToken,
 		MaxBodyBytes: 4 << 20, MaxInFlight: 8, PublishTimeout: time.Second, LabelLimit: 2,
 		Now: func() time.Time { return testNow },
 	}
+}
+
+func newTestServer(t testing.TB, edit func(*Config)) *testServer {
+	t.Helper()
+	cfg := testConfig()
 	if edit != nil {
 		edit(&cfg)
 	}
@@ -390,5 +394,26 @@ func TestConfigCheck(t *testing.T) {
 		if _, err := New(cfg, &fakePublisher{}, slog.Default(), prometheus.NewRegistry()); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+// A sender that stops in the middle gets 408 and gives its slot back.
+func TestSlowSender(t *testing.T) {
+	ts := newTestServer(t, func(c *Config) { c.MaxInFlight = 1 })
+	listener := httptest.NewUnstartedServer(ts.Server)
+	listener.Config.ReadTimeout = 50 * time.Millisecond
+	listener.Start()
+	t.Cleanup(listener.Close)
+	reader, writer := io.Pipe()
+	defer writer.Close()
+	r, err := http.NewRequest(http.MethodPost, listener.URL+"/webhooks/meta", reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set(headerSignature, signatureOf(testSecret, []byte(okPostback)))
+	go func() { _, _ = writer.Write([]byte(okPostback[:10])) }()
+	ts.do(t, r).check(t, 408, errIncomplete.Detail)
+	if a := ts.post(t, []byte(okPostback), nil); a.status != 200 {
+		t.Errorf("afterwards: got %d %s", a.status, a.body)
 	}
 }

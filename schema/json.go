@@ -85,11 +85,14 @@ func isSurrogate(escape []byte, third string) bool {
 		strings.IndexByte(third, escape[3]) >= 0
 }
 
+// usualSize holds the JSON of most events, in bytes.
+const usualSize = 1 << 10
+
 // encode writes v as JSON without the escapes for HTML, which only make
 // payloads harder to read.
 func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
+	b := bytes.NewBuffer(make([]byte, 0, usualSize))
+	e := json.NewEncoder(b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		return nil, err

@@ -1,0 +1,56 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/postback-gateway/gateway/ingest/simulate"
+	"github.com/postback-gateway/gateway/schema"
+)
+
+// BenchmarkDelivery is the way of a delivery without sockets and store: what the
+// gateway itself adds. See cmd/gateway for the whole way.
+func BenchmarkDelivery(b *testing.B) {
+	for name, events := range map[string]int{"events=1": 1, "events=20": 20} {
+		b.Run(name, func(b *testing.B) {
+			server, err := New(testConfig(), &fakePublisher{publish: encodeOnly}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+			if err != nil {
+				b.Fatal(err)
+			}
+			clicks := make([]simulate.Click, events)
+			for i := range clicks {
+				clicks[i] = simulate.Click{Account: "682498171943165", User: "1254459154682919", Title: "Enterprise", Payload: "show_plan:enterprise"}
+			}
+			body := simulate.Messenger(clicks...)
+			signature := simulate.Sign(testSecret, body)
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				r := httptest.NewRequest(http.MethodPost, "/webhooks/meta", bytes.NewReader(body))
+				r.Header.Set("X-Hub-Signature-256", signature)
+				w := httptest.NewRecorder()
+				server.ServeHTTP(w, r)
+				if w.Code != http.StatusOK {
+					b.Fatal(w.Code, w.Body)
+				}
+			}
+		})
+	}
+}
+
+func encodeOnly(_ context.Context, items []schema.Item) ([]schema.Outcome, error) {
+	outcomes := make([]schema.Outcome, len(items))
+	for i := range items {
+		if _, err := items[i].Message("postback.v1", 1<<20); err != nil {
+			return nil, err
+		}
+		outcomes[i] = schema.Stored
+	}
+	return outcomes, nil
+}

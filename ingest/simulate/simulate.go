@@ -1,0 +1,121 @@
+// Package simulate writes webhook requests as the platforms do: realistic, with
+// their escapes, and correctly signed. gateway send and gateway demo post them,
+// and tests and benchmarks.
+package simulate
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+	"unicode"
+	"unicode/utf16"
+)
+
+// Click is what a person did.
+type Click struct {
+	Account string
+	User    string
+	// UserRef is Meta's user_ref: a person who is not known by an id yet.
+	UserRef string
+	Title   string
+	Payload string
+	// Ref makes the click one that came by a link with this referral parameter.
+	Ref string
+	// ID is the message's id; a random one where it is empty, as for a new click.
+	ID string
+	At time.Time
+}
+
+// Messenger returns the body of one delivery with the clicks as postbacks, each
+// in an item of its own of one entry.
+func Messenger(clicks ...Click) []byte {
+	items := make([]any, len(clicks))
+	for i, c := range clicks {
+		items[i] = c.messengerItem()
+	}
+	entry := map[string]any{"id": clicks[0].Account, "time": time.Now().UnixMilli(), "messaging": items}
+	return encode(map[string]any{"object": "page", "entry": []any{entry}})
+}
+
+func (c Click) messengerItem() map[string]any {
+	sender := map[string]any{}
+	if c.User != "" {
+		sender["id"] = c.User
+	}
+	if c.UserRef != "" {
+		sender["user_ref"] = c.UserRef
+	}
+	postback := map[string]any{"mid": c.id("m_"), "title": c.Title, "payload": c.Payload}
+	if c.Ref != "" {
+		postback["referral"] = map[string]any{"ref": c.Ref, "source": "SHORTLINK", "type": "OPEN_THREAD"}
+	}
+	return map[string]any{
+		"sender": sender, "recipient": map[string]any{"id": c.Account},
+		"timestamp": c.at().UnixMilli(), "postback": postback,
+	}
+}
+
+func (c Click) id(prefix string) string {
+	if c.ID != "" {
+		return c.ID
+	}
+	return prefix + rand.Text()
+}
+
+func (c Click) at() time.Time {
+	if c.At.IsZero() {
+		return time.Now()
+	}
+	return c.At
+}
+
+// Request returns a POST of body to the webhook of Meta at base, such as
+// http://127.0.0.1:8080, signed with the app secret.
+func Request(base, secret string, body []byte) (*http.Request, error) {
+	r, err := http.NewRequest(http.MethodPost, base+"/webhooks/meta", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Hub-Signature-256", Sign(secret, body))
+	r.Header.Set("User-Agent", "facebookexternalua")
+	return r, nil
+}
+
+// Sign returns the X-Hub-Signature-256 of body.
+func Sign(secret string, body []byte) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(body)
+	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// encode writes JSON as Meta does: non-ASCII characters and slashes escaped.
+func encode(v any) []byte {
+	var plain bytes.Buffer
+	e := json.NewEncoder(&plain)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic(err) // only strings, numbers, maps and slices are encoded
+	}
+	var out []byte
+	for _, r := range string(bytes.TrimSpace(plain.Bytes())) {
+		switch {
+		case r == '/':
+			out = append(out, '\\', '/')
+		case r <= unicode.MaxASCII:
+			out = append(out, byte(r))
+		case r <= 0xffff:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		default:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		}
+	}
+	return out
+}
