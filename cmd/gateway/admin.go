@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/pprof"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// newRegistry returns the metrics that are there in every mode.
+func newRegistry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "gateway_build_info", Help: "Always 1; the labels tell what is running.",
+		ConstLabels: prometheus.Labels{"version": buildVersion(), "goversion": runtime.Version()},
+	})
+	info.Set(1)
+	r.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// readyTimeout bounds a readiness check: shorter than what probes usually wait.
+const readyTimeout = 900 * time.Millisecond
+
+// readiness tells whether an event can really be stored now. It is safe for
+// concurrent use.
+type readiness struct {
+	mu       sync.Mutex
+	checks   []check
+	draining bool
+}
+
+type check struct {
+	name string
+	do   func(context.Context) error
+}
+
+func (r *readiness) add(name string, do func(context.Context) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.checks = append(r.checks, check{name, do})
+}
+
+// drain makes every further answer "not ready".
+func (r *readiness) drain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.draining = true
+}
+
+// ask runs the checks now. The error says what is not ready, and why.
+func (r *readiness) ask(ctx context.Context) error {
+	r.mu.Lock()
+	checks, draining := r.checks, r.draining
+	r.mu.Unlock()
+	if draining {
+		return errors.New("shutting down")
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	var errs []error
+	for _, c := range checks {
+		if err := c.do(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// newAdmin returns what the operator's listener answers.
+func newAdmin(metrics *prometheus.Registry, ready *readiness) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := ready.ask(r.Context()); err != nil {
+			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, adminPage)
+	})
+	return mux
+}
+
+const adminPage = `<!doctype html><html lang="en"><meta charset="utf-8"><title>postback-gateway</title>
+<h1>postback-gateway</h1><ul>
+<li><a href="readyz">readyz</a>: can an event be stored now, and why not</li>
+<li><a href="healthz">healthz</a>: does the process live</li>
+<li><a href="metrics">metrics</a>: for Prometheus</li>
+<li><a href="debug/pprof/">debug/pprof</a>: profiles</li></ul></html>
+`

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postback-gateway/gateway/ingest/simulate"
+)
+
+// contractMetrics are the names that dashboards are built on.
+var contractMetrics = []string{
+	"gateway_http_requests_total", "gateway_http_request_duration_seconds_bucket", "gateway_events_total",
+	"gateway_clicks_total", "gateway_signature_failures_total", "gateway_signature_verified_total",
+	"gateway_publish_duration_seconds_bucket", "gateway_sync_duration_seconds_bucket", "gateway_sync_batch_size_bucket",
+	"gateway_event_age_seconds_bucket", "gateway_last_event_timestamp_seconds", "gateway_in_flight_requests",
+	"gateway_nats_connected", "gateway_relay_pending_events", "gateway_relay_lag_seconds", "gateway_unclaimed_subjects",
+	"gateway_relayed_events_total", "gateway_deadletters_total", "gateway_nats_reconnects_total", "gateway_build_info",
+	"go_goroutines", "process_cpu_seconds_total",
+}
+
+func TestOperatorsListener(t *testing.T) {
+	p := startGateway(t, t.TempDir())
+	p.post(p.secret(), simulate.Messenger(simulate.Click{Account: "1", User: "u", Payload: "a"}))
+	for path, want := range map[string]string{
+		"/healthz": "ok\n", "/readyz": "ready\n", "/": adminPage,
+	} {
+		if status, body := p.get(p.at.admin + path); status != 200 || body != want {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+		if status, _ := p.get(p.at.webhook + path); status != 404 {
+			t.Errorf("%s on the public listener: %d", path, status)
+		}
+	}
+	if status, body := p.get(p.at.admin + "/debug/pprof/"); status != 200 || !strings.Contains(body, "goroutine") {
+		t.Errorf("pprof: %d", status)
+	}
+	_, scrape := p.get(p.at.admin + "/metrics")
+	for _, name := range contractMetrics {
+		if !strings.Contains(scrape, "\n"+name+"{") && !strings.Contains(scrape, "\n"+name+" ") {
+			t.Errorf("no %s in the scrape", name)
+		}
+	}
+	p.terminate()
+}
+
+func TestReadiness(t *testing.T) {
+	var r readiness
+	down := errors.New("the stream is gone")
+	r.add("store", func(ctx context.Context) error {
+		if _, ok := ctx.Deadline(); !ok {
+			t.Error("a check without a deadline")
+		}
+		return down
+	})
+	admin := httptest.NewServer(newAdmin(newRegistry(), &r))
+	defer admin.Close()
+	ask := func() string {
+		var out, errs strings.Builder
+		if err := askHealth(t.Context(), admin.URL+"/readyz", &out); err != nil {
+			errs.WriteString(err.Error())
+		}
+		return out.String() + errs.String()
+	}
+	if got := ask(); got != "not ready: store: the stream is gone" {
+		t.Errorf("got %q", got)
+	}
+	down = nil
+	if got := ask(); got != "ready\n" {
+		t.Errorf("got %q", got)
+	}
+	r.drain()
+	if got := ask(); got != "not ready: shutting down" {
+		t.Errorf("got %q", got)
+	}
+	admin.Close()
+	if got := ask(); !strings.HasPrefix(got, "no gateway answers: ") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// writeCertificate makes a self-signed certificate for the loopback.
+func writeCertificate(t *testing.T, cert, key string, serial int64) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "gateway"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePEM(t, key, "PRIVATE KEY", pkcs8)
+	writePEM(t, cert, "CERTIFICATE", der)
+}
+
+func writePEM(t *testing.T, path, kind string, der []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTLS: a changed certificate is served without a restart, and one that
+// cannot be used leaves the old one in place.
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writeCertificate(t, cert, key, 1)
+	p := startGateway(t, t.TempDir(), "GATEWAY_TLS_CERT="+cert, "GATEWAY_TLS_KEY="+key)
+	if !strings.HasPrefix(p.at.webhook, "https://") {
+		t.Fatalf("the webhook is at %s", p.at.webhook)
+	}
+	if got := servedSerial(t, p.at.webhook); got != 1 {
+		t.Errorf("serves certificate %d", got)
+	}
+	changed := time.Now().Add(time.Minute)
+	writeCertificate(t, cert, key, 2)
+	touch(t, changed, cert, key)
+	if got := servedSerial(t, p.at.webhook); got != 2 {
+		t.Errorf("after the change it serves certificate %d", got)
+	}
+	if err := os.WriteFile(cert, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	touch(t, changed.Add(time.Minute), cert, key)
+	if got := servedSerial(t, p.at.webhook); got != 2 {
+		t.Errorf("with a broken file it serves certificate %d", got)
+	}
+	p.terminate()
+}
+
+// touch sets the time of change: two writes within the clock's grain would look
+// the same.
+func touch(t *testing.T, at time.Time, paths ...string) {
+	t.Helper()
+	for _, path := range paths {
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// servedSerial makes a handshake of its own and looks at what is served.
+func servedSerial(t *testing.T, url string) int64 {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the certificate itself is what is looked at
+	}}
+	response, err := client.Get(url + "/webhooks/meta")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusBadRequest {
+		t.Errorf("answered %s", response.Status)
+	}
+	return response.TLS.PeerCertificates[0].SerialNumber.Int64()
+}
+
+// TestRunInProcess is the whole life of a gateway without a process: what is
+// started is stopped, and its ports are free again.
+func TestRunInProcess(t *testing.T) {
+	t.Chdir(t.TempDir())
+	s, err := loadSettings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Listen, s.AdminListen, s.EmbeddedListen = "127.0.0.1:0", "127.0.0.1:0", off
+	for range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var at addresses
+		err := run(ctx, &s, newLogger(&s, t.Output()), func(a addresses) {
+			at = a
+			cancel()
+		})
+		if err != nil || at.nats != "" {
+			t.Errorf("ended with %v, was at %+v", err, at)
+		}
+		if _, err := http.Get(at.webhook); err == nil {
+			t.Error("still answers")
+		}
+	}
+}
+
+// TestDemo runs the demo until it has shown everything.
+func TestDemo(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv("GATEWAY_LISTEN", "127.0.0.1:0")
+	t.Setenv("GATEWAY_ADMIN_LISTEN", "127.0.0.1:0")
+	t.Setenv("GATEWAY_EMBEDDED_LISTEN", "127.0.0.1:0")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	out := &untilText{text: "until Ctrl-C", found: cancel}
+	if status := execute(ctx, []string{"demo"}, strings.NewReader(""), out, t.Output()); status != exitDone {
+		t.Errorf("status %d", status)
+	}
+	for _, subject := range []string{"GET_STARTED._", "plan.enterprise", "understood._", "add_to_cart.42", "order.=id"} {
+		if !strings.Contains(out.String(), "NATS received  postback.v1.messenger.682498171943165."+subject+"\n") {
+			t.Errorf("no %s in\n%s", subject, out)
+		}
+	}
+}
+
+// untilText calls found when it has been written text.
+type untilText struct {
+	strings.Builder
+	text  string
+	found func()
+}
+
+func (u *untilText) Write(p []byte) (int, error) {
+	n, err := u.Builder.Write(p)
+	if strings.Contains(u.String(), u.text) {
+		u.found()
+	}
+	return n, err
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/postback-gateway/gateway/ingest/simulate"
+)
+
+const benchConnections = 64
+
+// BenchmarkFrontDoor posts signed deliveries to a gateway process with its
+// embedded server over keep-alive connections, every click a new one. An
+// operation is a delivery. Beside the time it reports what the gateway process
+// itself used: CPU and allocations for each event, which are the figures to
+// compare on a machine that is not idle.
+//
+// BENCH_ENV holds further settings of the gateway, such as
+// "GATEWAY_SYNC=always GATEWAY_INCLUDE_RAW=true".
+func BenchmarkFrontDoor(b *testing.B) {
+	for _, events := range []int{1, 20} {
+		for _, connections := range []int{1, benchConnections} {
+			b.Run(fmt.Sprintf("events=%d/connections=%d", events, connections), func(b *testing.B) {
+				benchmarkFrontDoor(b, events, connections)
+			})
+		}
+	}
+}
+
+func benchmarkFrontDoor(b *testing.B, events, connections int) {
+	p := startGateway(b, b.TempDir(), append(strings.Fields(os.Getenv("BENCH_ENV")), "GATEWAY_LOG_LEVEL=info")...)
+	d := newBenchDelivery(p.secret(), events)
+	clients := make([]*benchClient, connections)
+	for i := range clients {
+		clients[i] = newBenchClient(b, p.at.webhook, d.clone())
+	}
+	before := p.usage()
+	b.SetBytes(int64(len(d.body)))
+	b.ResetTimer()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for _, c := range clients {
+		wg.Go(func() {
+			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+				c.deliver(b, n)
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	used, total := p.usage().minus(before), float64(b.N*events)
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
+	b.ReportMetric(total/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(used.cpu/total*1e6, "server-cpu-µs/event")
+	b.ReportMetric(used.mallocs/total, "server-allocs/event")
+	p.terminate()
+}
+
+// benchDelivery is a body in which the ids change and nothing else.
+type benchDelivery struct {
+	secret string
+	body   []byte
+	ids    []int // where the ids are
+}
+
+const benchID = "m_00000000000000000000"
+
+func newBenchDelivery(secret string, events int) *benchDelivery {
+	click := simulate.Click{Account: "682498171943165", User: "1254459154682919", Title: "Enterprise", Payload: "show_plan:enterprise", ID: benchID}
+	clicks := make([]simulate.Click, events)
+	for i := range clicks {
+		clicks[i] = click
+	}
+	d := &benchDelivery{secret: secret, body: simulate.Messenger(clicks...)}
+	for at := 0; ; {
+		i := bytes.Index(d.body[at:], []byte(benchID))
+		if i < 0 {
+			return d
+		}
+		d.ids = append(d.ids, at+i)
+		at += i + len(benchID)
+	}
+}
+
+func (d *benchDelivery) clone() *benchDelivery {
+	c := *d
+	c.body = bytes.Clone(d.body)
+	return &c
+}
+
+// number makes the clicks of the delivery new ones.
+func (d *benchDelivery) number(n int64) {
+	for i, at := range d.ids {
+		copy(d.body[at:], fmt.Sprintf("m_%020d", n*int64(len(d.ids))+int64(i)))
+	}
+}
+
+// benchClient is a connection that costs next to nothing beside the gateway.
+type benchClient struct {
+	d    *benchDelivery
+	conn net.Conn
+	in   *bufio.Reader
+	out  []byte
+}
+
+func newBenchClient(b *testing.B, url string, d *benchDelivery) *benchClient {
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { conn.Close() })
+	return &benchClient{d: d, conn: conn, in: bufio.NewReader(conn)}
+}
+
+func (c *benchClient) deliver(b *testing.B, n int64) {
+	c.d.number(n)
+	c.out = fmt.Appendf(c.out[:0], "POST /webhooks/meta HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"+
+		"X-Hub-Signature-256: %s\r\nContent-Length: %d\r\n\r\n%s", simulate.Sign(c.d.secret, c.d.body), len(c.d.body), c.d.body)
+	if _, err := c.conn.Write(c.out); err != nil {
+		b.Error(err)
+		return
+	}
+	response, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	text, _ := io.ReadAll(response.Body)
+	if want := fmt.Sprintf(`{"accepted":%d,`, len(c.d.ids)); !strings.HasPrefix(string(text), want) {
+		b.Errorf("answered %s %s", response.Status, text)
+	}
+}
+
+// usage is what a process has used since it started.
+type usage struct{ cpu, mallocs float64 }
+
+func (u usage) minus(v usage) usage { return usage{u.cpu - v.cpu, u.mallocs - v.mallocs} }
+
+func (p *gatewayProcess) usage() usage {
+	_, text := p.get(p.at.admin + "/metrics")
+	return usage{metricValue(p.t, text, "process_cpu_seconds_total"), metricValue(p.t, text, "go_memstats_mallocs_total")}
+}
+
+// metricValue returns the value of a series without labels.
+func metricValue(t testing.TB, scrape, name string) float64 {
+	t.Helper()
+	_, rest, found := strings.Cut(scrape, "\n"+name+" ")
+	value, _, _ := strings.Cut(rest, "\n")
+	n, err := strconv.ParseFloat(value, 64)
+	if !found || err != nil {
+		t.Fatalf("no %s in the scrape: %v", name, err)
+	}
+	return n
+}

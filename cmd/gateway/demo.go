@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"github.com/postback-gateway/gateway/ingest/simulate"
+	"github.com/postback-gateway/gateway/schema"
+)
+
+func newDemoCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo",
+		Short: "The whole product in one terminal, for a first look",
+		Long: "Runs the gateway, posts a few signed postbacks to its own webhook, prints each event as a\n" +
+			"consumer on NATS receives it, and stays up until Ctrl-C. It uses the same settings and the\n" +
+			"same data directory as gateway serve.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := loadSettings()
+			if err != nil {
+				return err
+			}
+			return runDemo(cmd.Context(), &s, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+}
+
+// demoClicks show what the payload rule and the event hold.
+var demoClicks = []simulate.Click{
+	{User: "1254459154682919", Title: "Get Started", Payload: "GET_STARTED", Ref: "spring_sale"},
+	{User: "1254459154682919", Title: "Enterprise", Payload: "plan:enterprise"},
+	{User: "1254459154682919", Title: "Yes \U0001F600", Payload: `understood:{"response":"yes"}`},
+	{UserRef: "a9f3c2", Title: "Add to cart", Payload: "add_to_cart_42"},
+	{User: "1254459154682919", Title: "Track", Payload: "order:8123991"},
+}
+
+const demoAccount = "682498171943165"
+
+// runDemo is the gateway with two helpers beside it: one that posts, as Meta
+// would, and one that reads from NATS, as a service would.
+func runDemo(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
+	s.LogLevel = slog.LevelWarn.String()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	shown := make(chan error, 1)
+	err := run(ctx, s, newLogger(s, stderr), func(at addresses) {
+		go func() {
+			shown <- showDemo(ctx, s, at, stdout)
+			cancel()
+		}()
+	})
+	if err != nil {
+		return err
+	}
+	return <-shown
+}
+
+func showDemo(ctx context.Context, s *settings, at addresses, w io.Writer) error {
+	fmt.Fprintf(w, "postback-gateway is up.\n  webhook  %s/webhooks/meta\n  NATS     %s  stream %s\n  metrics  %s/metrics\n\n",
+		at.webhook, at.nats, s.Stream, at.admin)
+	events, err := newDemoReader(ctx, s, at)
+	if err != nil {
+		return err
+	}
+	defer events.close()
+	for _, click := range demoClicks {
+		click.Account = demoAccount
+		if err := demoPost(ctx, s, at, click, w); err != nil {
+			return err
+		}
+		if err := events.show(ctx, w); err != nil {
+			return err
+		}
+	}
+	fmt.Fprint(w, demoEnd)
+	for err == nil {
+		err = events.show(ctx, w)
+	}
+	if ctx.Err() != nil {
+		return nil // Ctrl-C, which is how the demo ends
+	}
+	return err
+}
+
+const demoEnd = `That is all: each click is stored once, and any number of services can read it.
+In another terminal, in this directory:
+  go run ./cmd/gateway send --payload rate:5
+  go run ./cmd/gateway tail 'postback.v1.*.*.plan.*'
+  go run ./cmd/gateway parse 'your:payload'
+This gateway stays up, and shows what arrives, until Ctrl-C.
+
+`
+
+func demoPost(ctx context.Context, s *settings, at addresses, click simulate.Click, w io.Writer) error {
+	fmt.Fprintf(w, "Meta posts       payload %s\n", click.Payload)
+	request, err := simulate.Request(at.webhook, s.MetaAppSecrets[0].reveal(), simulate.Messenger(click))
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	response, err := http.DefaultClient.Do(request.WithContext(ctx))
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "  answered       %s %s in %s\n", response.Status, answer, time.Since(start).Round(10*time.Microsecond))
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the demo's own postback was answered %s", response.Status)
+	}
+	return nil
+}
+
+// demoReader is a consumer like any other: it has its own connection and starts
+// with what comes next.
+type demoReader struct {
+	nc       *nats.Conn
+	messages jetstream.MessagesContext
+}
+
+func newDemoReader(ctx context.Context, s *settings, at addresses) (*demoReader, error) {
+	cfg, err := s.readerConfig()
+	if err != nil {
+		return nil, err
+	}
+	cfg.Servers = at.nats
+	nc, stream, err := openStream(ctx, cfg, "postback-gateway demo")
+	if err != nil {
+		return nil, err
+	}
+	r := &demoReader{nc: nc}
+	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy})
+	if err == nil {
+		r.messages, err = consumer.Messages()
+	}
+	if err != nil {
+		nc.Close()
+	}
+	return r, err
+}
+
+func (r *demoReader) close() {
+	r.messages.Stop()
+	r.nc.Close()
+}
+
+// show waits for the next event and prints it.
+func (r *demoReader) show(ctx context.Context, w io.Writer) error {
+	m, err := r.messages.Next(jetstream.NextContext(ctx))
+	if err != nil {
+		return err
+	}
+	var e schema.Event
+	if err := json.Unmarshal(m.Data(), &e); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "  NATS received  %s\n                 %s\n\n", m.Subject(), eventDetail(&e))
+	return err
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/postback-gateway/gateway/schema"
+	"github.com/spf13/cobra"
+)
+
+func newParseCmd() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "parse PAYLOAD...",
+		Short: "Show what prefix, action, params and subject a payload becomes",
+		Long: "Show what payloads become: their pieces as they stand in the event, and a filter for\n" +
+			"the subject, with * for the platform and the account. Put -- before a payload that\n" +
+			"begins with a dash.",
+		Example: "  gateway parse plan:enterprise 'order:{\"id\":7}'",
+		Args:    somePayloads,
+		RunE: func(cmd *cobra.Command, payloads []string) error {
+			s, err := loadSome("SUBJECT_ROOT")
+			if err != nil {
+				return err
+			}
+			return printParsed(cmd.OutOrStdout(), s.SubjectRoot, payloads, asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
+	return cmd
+}
+
+func somePayloads(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return badUsage(cmd, "parse takes at least one payload")
+	}
+	return nil
+}
+
+// parsed is a payload with the filter that catches it.
+type parsed struct {
+	schema.Payload
+	Subject string `json:"subject"`
+}
+
+func printParsed(w io.Writer, root string, payloads []string, asJSON bool) error {
+	for i, raw := range payloads {
+		payload, route := schema.ParsePayload(raw)
+		p := parsed{payload, strings.Join([]string{root, "*", "*", route.Prefix, route.Action}, ".")}
+		if err := p.print(w, i == 0, asJSON); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p parsed) print(w io.Writer, first, asJSON bool) error {
+	if asJSON {
+		out := json.NewEncoder(w)
+		out.SetEscapeHTML(false)
+		return out.Encode(p)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if !first {
+		fmt.Fprintln(t)
+	}
+	fmt.Fprintf(t, "payload\t%s\nprefix\t%s\naction\t%s\n", readable(p.Raw), readable(p.Prefix), readable(p.Action))
+	fmt.Fprintf(t, "rest\t%s\nparams\t%s\nsubject\t%s\n", pieces(p.Rest), readable(string(p.Params)), p.Subject)
+	return t.Flush()
+}
+
+func pieces(rest []string) string {
+	shown := make([]string, len(rest))
+	for i, piece := range rest {
+		shown[i] = readable(piece)
+	}
+	if len(shown) == 0 {
+		return readable("")
+	}
+	return strings.Join(shown, " ")
+}
+
+// readable returns text as it is where that is clear on a terminal and in a
+// table, quoted where it is not, and a word for none.
+func readable(text string) string {
+	switch {
+	case text == "":
+		return "(none)"
+	case strings.TrimSpace(text) != text, strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }):
+		return strconv.Quote(text)
+	default:
+		return text
+	}
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// newRootCmd returns the command line. Everything that runs is configured by
+// the environment, so that there is one way to say a thing.
+func newRootCmd() *cobra.Command {
+	serve := newServeCmd()
+	root := &cobra.Command{
+		Use:   "gateway",
+		Short: "Postback webhooks in, NATS JetStream events out",
+		Long: "The gateway takes postback webhooks, verifies them and stores each click as an event\n" +
+			"on a NATS JetStream stream. Without a command it is gateway serve.\n\n" +
+			"It is configured by environment variables: gateway config lists them.",
+		Version:                    buildVersion(),
+		Args:                       noArgs,
+		RunE:                       serve.RunE,
+		SilenceErrors:              true, // execute prints them
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 2,
+		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return badUsage(cmd, "%v", err) })
+	// The commands, in the order of the manual; help sorts them.
+	root.AddCommand(
+		serve,
+		newDemoCmd(),
+		newSendCmd(),
+		newTailCmd(),
+		newParseCmd(),
+		newConfigCmd(),
+		newHealthCmd(),
+		newVersionCmd(),
+	)
+	return root
+}
+
+// usageError says that the command line is wrong: exit status 2.
+type usageError struct {
+	text    string
+	command string // whose --help tells more
+}
+
+// Error implements error.
+func (e usageError) Error() string { return e.text + " (see " + e.command + " --help)" }
+
+// badUsage returns a usageError of the command.
+func badUsage(cmd *cobra.Command, format string, args ...any) error {
+	return usageError{text: fmt.Sprintf(format, args...), command: cmd.CommandPath()}
+}
+
+// noArgs refuses arguments. On the root command an argument is a command that
+// there is not, maybe a misspelt one.
+func noArgs(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case cmd.HasParent():
+		return badUsage(cmd, "%s takes no arguments, got %q", cmd.Name(), args[0])
+	}
+	hint := ""
+	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
+		hint = ", did you mean " + strings.Join(similar, " or ") + "?"
+	}
+	return badUsage(cmd, "unknown command %q%s", args[0], hint)
+}

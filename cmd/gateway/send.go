@@ -1,0 +1,165 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/time/rate"
+
+	"github.com/postback-gateway/gateway/ingest/simulate"
+	"github.com/postback-gateway/gateway/schema"
+)
+
+// sender posts simulated clicks to a webhook.
+type sender struct {
+	url      string
+	secret   string
+	platform string
+	click    simulate.Click
+	count    int
+	rate     float64 // a second; 0 for no limit
+	client   *http.Client
+}
+
+// sendTimeout is longer than the gateway takes to give up on its store.
+const sendTimeout = 30 * time.Second
+
+func newSendCmd() *cobra.Command {
+	s := sender{client: &http.Client{Timeout: sendTimeout}}
+	cmd := &cobra.Command{
+		Use:   "send",
+		Short: "Post a realistic, correctly signed postback to a running gateway",
+		Long: "Posts a delivery as the platform would, signed, and prints the answer.\n\n" +
+			"The webhook's address and the app secret are those of the environment and the data\n" +
+			"directory, so in the directory of a running gateway no flag is needed.",
+		Example: "  gateway send --payload plan:enterprise\n  gateway send --payload rate:5 --count 100 --rate 10",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.prepare(cmd); err != nil {
+				return err
+			}
+			return s.run(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&s.click.Payload, "payload", "plan:enterprise", "the payload behind the button")
+	f.StringVar(&s.click.Title, "title", "A button", "what stands on the button")
+	f.StringVar(&s.click.Ref, "ref", "", "a referral parameter: the person came by a link")
+	f.StringVar(&s.click.User, "user", "1254459154682919", "the person's id")
+	f.StringVar(&s.click.UserRef, "user-ref", "", "the person's user_ref; with it --user is empty unless given")
+	f.StringVar(&s.click.Account, "account", "682498171943165", "the page's id")
+	f.StringVar(&s.platform, "platform", schema.Messenger, "the platform to be: "+schema.Messenger)
+	f.IntVar(&s.count, "count", 1, "how many deliveries, one after the other, each a new click")
+	f.Float64Var(&s.rate, "rate", 0, "at most so many a second; 0 for no limit")
+	f.StringVar(&s.url, "url", "", "base address of the webhook (default: where GATEWAY_LISTEN is, on this machine)")
+	f.StringVar(&s.secret, "secret", "", "the app secret to sign with (default: the first configured, or the one in the data directory)")
+	return cmd
+}
+
+// prepare checks the flags and finds out what they leave open.
+func (s *sender) prepare(cmd *cobra.Command) error {
+	switch {
+	case s.platform != schema.Messenger:
+		return badUsage(cmd, "--platform %q is not supported: expected %s", s.platform, schema.Messenger)
+	case s.count < 1:
+		return badUsage(cmd, "--count %d: expected 1 or more", s.count)
+	case s.rate < 0:
+		return badUsage(cmd, "--rate %g: expected 0 or more", s.rate)
+	}
+	if s.click.UserRef != "" && !cmd.Flags().Changed("user") {
+		s.click.User = ""
+	}
+	settings, err := loadSome("LISTEN", "DATA_DIR", "META_APP_SECRETS", "TLS_CERT")
+	if err != nil {
+		return err
+	}
+	s.url = strings.TrimSuffix(cmp.Or(s.url, webhookURL(&settings)), "/")
+	if s.secret == "" {
+		s.secret, err = appSecret(&settings)
+	}
+	return err
+}
+
+// webhookURL is where the gateway of these settings is reached from this machine.
+func webhookURL(s *settings) string {
+	if s.TLSCert != "" {
+		return "https://" + reachable(s.Listen)
+	}
+	return "http://" + reachable(s.Listen)
+}
+
+// reachable returns the address under which a listener on this machine is
+// reached: one that takes every address is reached by the loopback.
+func reachable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func appSecret(s *settings) (string, error) {
+	if err := s.findLocalSecrets(); err != nil {
+		return "", err
+	}
+	if len(s.MetaAppSecrets) == 0 {
+		return "", fmt.Errorf("no app secret to sign with: expected GATEWAY_META_APP_SECRETS, --secret, or a gateway that keeps its own in %s (GATEWAY_DATA_DIR)", s.DataDir)
+	}
+	return s.MetaAppSecrets[0].reveal(), nil
+}
+
+// run posts count deliveries and prints a line for each. The error counts those
+// that were not answered 200.
+func (s *sender) run(ctx context.Context, w io.Writer) error {
+	limit := rate.NewLimiter(rate.Inf, 1)
+	if s.rate > 0 {
+		limit = rate.NewLimiter(rate.Limit(s.rate), 1)
+	}
+	refused := 0
+	for range s.count {
+		if err := limit.Wait(ctx); err != nil {
+			return nil // asked to stop
+		}
+		ok, err := s.post(ctx, w)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			refused++
+		}
+	}
+	if refused > 0 {
+		return fmt.Errorf("%d of %d deliveries were not answered 200", refused, s.count)
+	}
+	return nil
+}
+
+func (s *sender) post(ctx context.Context, w io.Writer) (ok bool, err error) {
+	request, err := simulate.Request(s.url, s.secret, simulate.Messenger(s.click))
+	if err != nil {
+		return false, fmt.Errorf("--url %q: %w: expected a base address like http://127.0.0.1:8080", s.url, err)
+	}
+	start := time.Now()
+	response, err := s.client.Do(request.WithContext(ctx))
+	if err != nil {
+		return false, fmt.Errorf("%w: expected a gateway at %s (gateway serve, or --url)", errors.Unwrap(err), s.url)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, 4<<10))
+	if err != nil {
+		return false, err
+	}
+	fmt.Fprintf(w, "%s %s %s  %s\n", s.click.Payload, response.Status, answer, time.Since(start).Round(10*time.Microsecond))
+	return response.StatusCode == http.StatusOK, nil
+}

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"github.com/postback-gateway/gateway/publish"
+	"github.com/postback-gateway/gateway/schema"
+)
+
+// tail prints events as a consumer of the stream receives them.
+type tail struct {
+	filter  string
+	asJSON  bool
+	since   time.Duration
+	last    uint64
+	lastSet bool
+}
+
+func newTailCmd() *cobra.Command {
+	var t tail
+	cmd := &cobra.Command{
+		Use:   "tail [subject filter]",
+		Short: "Print stored and new events as they arrive",
+		Long: "Prints a line for each event of the stream, those that are stored first, until Ctrl-C.\n\n" +
+			"It reads from GATEWAY_NATS_URL, or from the embedded server of a gateway on this machine\n" +
+			"(GATEWAY_EMBEDDED_LISTEN). Reading takes nothing away from other consumers.",
+		Example: "  gateway tail --last 10\n  gateway tail 'postback.v1.*.*.plan.*' --since 1h --json",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return badUsage(cmd, "tail takes one subject filter, got %d arguments (quote a filter with * or >)", len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t.lastSet = cmd.Flags().Changed("last")
+			if len(args) == 1 {
+				t.filter = args[0]
+			}
+			if t.since < 0 || t.since > 0 && t.lastSet {
+				return badUsage(cmd, "expected a positive --since, or --last, not both")
+			}
+			s, err := loadSome(natsSettings...)
+			if err != nil {
+				return err
+			}
+			return t.run(cmd.Context(), &s, cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&t.asJSON, "json", false, "print whole events, one JSON object a line")
+	f.DurationVar(&t.since, "since", 0, "only events stored since so long ago, like 1h")
+	f.Uint64Var(&t.last, "last", 0, "only the last so many stored events, then new ones")
+	return cmd
+}
+
+// natsSettings are those that a command needs to read the stream.
+var natsSettings = []string{"NATS_URL", "NATS_CREDS", "NATS_NKEY", "NATS_USER", "NATS_PASSWORD", "NATS_TOKEN",
+	"NATS_CA", "NATS_CERT", "NATS_KEY", "EMBEDDED_LISTEN", "EMBEDDED_TOKEN", "SUBJECT_ROOT", "STREAM"}
+
+// readerConfig is how consumers on this machine reach the stream.
+func (s *settings) readerConfig() (publish.Config, error) {
+	cfg := s.publishConfig()
+	if cfg.Servers != "" {
+		return cfg, nil
+	}
+	if s.EmbeddedListen == off {
+		return cfg, errors.New("the embedded server does not listen (GATEWAY_EMBEDDED_LISTEN=off): events can be read within the gateway only")
+	}
+	cfg.Servers, cfg.Token = "nats://"+reachable(s.EmbeddedListen), s.EmbeddedToken.reveal()
+	return cfg, nil
+}
+
+// openStream connects as a consumer does. The caller closes the connection.
+func openStream(ctx context.Context, cfg publish.Config, name string) (*nats.Conn, jetstream.Stream, error) {
+	nc, err := publish.Dial(cfg, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	stream, err := findStream(ctx, nc, cfg.Stream)
+	if err != nil {
+		nc.Close()
+	}
+	return nc, stream, err
+}
+
+func findStream(ctx context.Context, nc *nats.Conn, name string) (jetstream.Stream, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := js.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("there is no stream %s: expected GATEWAY_STREAM to be that of a gateway that has run here", name)
+	}
+	return stream, err
+}
+
+// run prints until ctx ends.
+func (t *tail) run(ctx context.Context, s *settings, w io.Writer) error {
+	cfg, err := s.readerConfig()
+	if err != nil {
+		return err
+	}
+	nc, stream, err := openStream(ctx, cfg, "postback-gateway tail")
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	return t.follow(ctx, stream, w)
+}
+
+func (t *tail) follow(ctx context.Context, stream jetstream.Stream, w io.Writer) error {
+	cfg, skip, err := t.position(ctx, stream)
+	if err != nil {
+		return err
+	}
+	consumer, err := stream.OrderedConsumer(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("subject filter %q: %w", t.filter, err)
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for {
+		m, err := messages.Next(jetstream.NextContext(ctx))
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if skip > 0 {
+			skip--
+			continue
+		}
+		if err := t.print(w, m); err != nil {
+			return err
+		}
+	}
+}
+
+// position finds where to start. A stream cannot be asked for the last n of a
+// filter, so it looks ever further back, twice as far each time, until there are
+// enough; the surplus is skipped.
+func (t *tail) position(ctx context.Context, stream jetstream.Stream) (jetstream.OrderedConsumerConfig, uint64, error) {
+	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy}
+	if t.filter != "" {
+		cfg.FilterSubjects = []string{t.filter}
+	}
+	switch {
+	case t.since > 0:
+		start := time.Now().Add(-t.since)
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &start
+		return cfg, 0, nil
+	case !t.lastSet:
+		return cfg, 0, nil
+	case t.last == 0:
+		cfg.DeliverPolicy = jetstream.DeliverNewPolicy
+		return cfg, 0, nil
+	}
+	info, err := stream.Info(ctx)
+	if err != nil {
+		return cfg, 0, err
+	}
+	first, end := info.State.FirstSeq, info.State.LastSeq+1
+	cfg.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
+	for back := t.last; ; back *= 2 {
+		cfg.OptStartSeq = max(first, 1)
+		if back < end-min(first, end) {
+			cfg.OptStartSeq = end - back
+		}
+		pending, err := countFrom(ctx, stream, cfg)
+		if err != nil || pending >= t.last || cfg.OptStartSeq <= max(first, 1) {
+			return cfg, pending - min(pending, t.last), err
+		}
+	}
+}
+
+// countFrom returns how many stored messages a consumer would get.
+func countFrom(ctx context.Context, stream jetstream.Stream, cfg jetstream.OrderedConsumerConfig) (uint64, error) {
+	consumer, err := stream.OrderedConsumer(ctx, cfg)
+	if err != nil {
+		return 0, err
+	}
+	info, err := consumer.Info(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return info.NumPending, stream.DeleteConsumer(ctx, info.Name)
+}
+
+func (t *tail) print(w io.Writer, m jetstream.Msg) error {
+	if t.asJSON {
+		_, err := fmt.Fprintf(w, "%s\n", m.Data())
+		return err
+	}
+	var e schema.Event
+	if err := json.Unmarshal(m.Data(), &e); err != nil {
+		_, err = fmt.Fprintf(w, "%s  not an event: %v\n", m.Subject(), err)
+		return err
+	}
+	_, err := fmt.Fprintln(w, eventLine(m.Subject(), &e))
+	return err
+}
+
+// eventLine is an event for people: when, on which subject, what and who. What
+// came from outside is quoted, so that it cannot play with the terminal.
+func eventLine(subject string, e *schema.Event) string {
+	return e.Time.Format("2006-01-02T15:04:05.000Z") + "  " + subject + "  " + eventDetail(e)
+}
+
+func eventDetail(e *schema.Event) string {
+	line := string(e.Data.Kind)
+	for _, field := range []struct{ name, value string }{
+		{"title", e.Data.Title}, {"payload", payloadText(e.Data.Payload)}, {"ref", refText(e.Data.Referral)},
+		{"user", e.Data.User.ID}, {"user_ref", e.Data.User.Ref},
+	} {
+		if field.value != "" {
+			line += fmt.Sprintf("  %s=%q", field.name, field.value)
+		}
+	}
+	return line
+}
+
+func payloadText(p *schema.Payload) string {
+	if p == nil {
+		return ""
+	}
+	return p.Raw
+}
+
+func refText(r *schema.Referral) string {
+	if r == nil {
+		return ""
+	}
+	return r.Ref
+}
