@@ -1,0 +1,65 @@
+# make test     all tests
+# make check    the whole gate: formatting, vet, staticcheck, govulncheck,
+#               import direction, tests with -race, tidy
+# make fuzz     every fuzz target for FUZZTIME
+# make bench    the front door: real HTTP, real embedded server
+# make docs     what is generated in docs/
+
+GO       ?= go
+FUZZTIME ?= 30s
+# Pinned here and not in go.mod, so that they stay out of what users build.
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.8.0
+
+.PHONY: all build test check format vet staticcheck vuln imports race tidy fuzz bench docs
+
+all: build test
+
+build:
+	$(GO) build -o bin/gateway ./cmd/gateway
+
+test:
+	$(GO) test ./...
+
+check: format vet staticcheck imports tidy race vuln
+
+format:
+	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "gofmt -w these files:"; echo "$$out"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(GO) run $(STATICCHECK) ./...
+
+# The arrows between the packages; also a part of make test.
+imports:
+	$(GO) test -run '^TestImports$$' ./cmd/gateway
+
+race:
+	$(GO) test -race ./...
+
+tidy:
+	$(GO) mod tidy -diff
+
+# Needs the vulnerability database, which is on the internet. Where it cannot be
+# reached this says so and checks nothing; VULN=required makes that an error.
+vuln:
+	@out=$$($(GO) run $(GOVULNCHECK) ./... 2>&1); status=$$?; echo "$$out"; \
+	if [ $$status -ne 0 ] && [ "$(VULN)" != required ] && echo "$$out" | grep -q 'fetching vulnerabilities'; then \
+		echo "govulncheck: NOT CHECKED, the vulnerability database cannot be reached from here"; exit 0; fi; exit $$status
+
+fuzz:
+	@for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s $$package || exit 1; \
+		done; \
+	done
+
+# The median and the ratio of interleaved runs are what counts: see docs/benchmarks.md.
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem -count 5 ./cmd/gateway
+
+docs:
+	$(GO) test -run 'TestConfigurationDoc' ./cmd/gateway -update
