@@ -2,7 +2,6 @@ package publish
 
 import (
 	"cmp"
-	"context"
 	"net/url"
 	"strings"
 	"time"
@@ -55,9 +54,10 @@ type Config struct {
 	// DataDir is where an embedded server stores (GATEWAY_DATA_DIR): Ready asks for
 	// free space there. Empty for servers elsewhere.
 	DataDir string
-	// Barrier, where there is one, returns when everything acknowledged before the
-	// call is durable. Publish calls it once, after the acknowledgements.
-	Barrier func(context.Context) error
+	// Sync, where there is one, makes durable what was written before it is called
+	// (GATEWAY_SYNC=group): acknowledgements of the server are not enough then, and
+	// one call serves all deliveries that wait. An error of it is final.
+	Sync func() error
 }
 
 const defaultAckTimeout = time.Second

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -65,6 +66,11 @@ func (m *metrics) register(reg prometheus.Registerer) error {
 		errs = append(errs, reg.Register(c))
 	}
 	return errors.Join(errs...)
+}
+
+func (m *metrics) observeSync(took time.Duration, served int) {
+	m.syncDuration.Observe(took.Seconds())
+	m.syncBatch.Observe(float64(served))
 }
 
 func histogram(name, help string, buckets []float64) prometheus.Histogram {

@@ -25,7 +25,7 @@ const (
 )
 
 // Publish stores the items in their order and returns when the stream has
-// acknowledged all of them, or when ctx ends, or at once when the stream refuses
+// acknowledged all of them and they are durable, or when ctx ends, or at once when the stream refuses
 // one for good or there is no connection. The outcomes are one per item, valid
 // with an error too; the error is for the log, and with it at least one outcome
 // is schema.Failed. Publishing the same items again is safe.
@@ -49,8 +49,8 @@ func (p *Publisher) Publish(ctx context.Context, items []schema.Item) ([]schema.
 		return outcomes, err
 	}
 	sent, err := p.store(ctx, l, items)
-	if barrierErr := p.barrier(ctx, sent); barrierErr != nil {
-		return outcomes, errors.Join(err, barrierErr)
+	if syncErr := p.endure(ctx, sent); syncErr != nil {
+		return outcomes, errors.Join(err, syncErr)
 	}
 	for i := range sent {
 		outcomes[i] = sent[i].outcome
@@ -130,12 +130,14 @@ func (p *Publisher) attempt(ctx context.Context, l *link, messages []message) er
 	return first
 }
 
-func (p *Publisher) barrier(ctx context.Context, sent []message) error {
+// endure waits until what was acknowledged is durable. Duplicates wait too: what
+// they repeat may have been stored a moment ago, or just before a crash.
+func (p *Publisher) endure(ctx context.Context, sent []message) error {
 	acknowledged := slices.ContainsFunc(sent, func(m message) bool { return m.outcome != schema.Failed })
-	if p.cfg.Barrier == nil || !acknowledged {
+	if p.group == nil || !acknowledged {
 		return nil
 	}
-	return p.cfg.Barrier(ctx)
+	return p.group.wait(ctx)
 }
 
 func (p *Publisher) countDeadLetter(m *message) {

@@ -182,12 +182,12 @@ func TestPublishRetriesUntilTheStreamIsBack(t *testing.T) {
 	}
 }
 
-func TestPublishBarrier(t *testing.T) {
+func TestPublishSync(t *testing.T) {
 	cfg := embeddedConfig(t)
 	var calls atomic.Int32
 	broken := errors.New("sync: input/output error")
 	var fail atomic.Bool
-	cfg.Barrier = func(context.Context) error {
+	cfg.Sync = func() error {
 		calls.Add(1)
 		if fail.Load() {
 			return broken
@@ -203,10 +203,26 @@ func TestPublishBarrier(t *testing.T) {
 	fail.Store(true)
 	outcomes, err := p.Publish(t.Context(), append(clicks("n", 2), rubbish("x")))
 	if !errors.Is(err, broken) || slices.ContainsFunc(outcomes, func(o schema.Outcome) bool { return o != schema.Failed }) {
-		t.Errorf("with a failed barrier: %v, %v", outcomes, err)
+		t.Errorf("with a failed sync: %v, %v", outcomes, err)
 	}
 	if testutil.ToFloat64(p.metrics.deadLetters.WithLabelValues("not_json")) != 0 {
 		t.Error("a dead letter that is not durable was counted")
+	}
+	// From now on nothing is stored, whatever the disk says, and the process ends.
+	fail.Store(false)
+	if _, err := p.Publish(t.Context(), clicks("o", 1)); !errors.Is(err, broken) {
+		t.Errorf("after a failed sync: %v", err)
+	}
+	if err := p.Ready(t.Context()); !errors.Is(err, broken) {
+		t.Errorf("Ready after a failed sync: %v", err)
+	}
+	select {
+	case err := <-p.Err():
+		if !errors.Is(err, broken) {
+			t.Errorf("Err gives %v", err)
+		}
+	default:
+		t.Error("Err gives nothing")
 	}
 }
 
@@ -220,7 +236,7 @@ func TestPublishNothing(t *testing.T) {
 func TestCloseWaitsAndRefuses(t *testing.T) {
 	cfg := embeddedConfig(t)
 	held, entered := make(chan struct{}), make(chan struct{})
-	cfg.Barrier = func(context.Context) error {
+	cfg.Sync = func() error {
 		close(entered)
 		<-held
 		return nil

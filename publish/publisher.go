@@ -23,6 +23,7 @@ type Publisher struct {
 	options []nats.Option
 	log     *slog.Logger
 	metrics *metrics
+	group   *groupSync // nil where an acknowledgement is enough
 
 	link        atomic.Pointer[link] // nil until there is a connection
 	setup       atomic.Pointer[setup]
@@ -74,6 +75,9 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, reg prometheus.R
 	}
 	p.complaint.Store("")
 	p.options = append(options, p.handlers()...)
+	if cfg.Sync != nil {
+		p.group = newGroupSync(cfg.Sync, m.observeSync, p.syncFailed)
+	}
 	if err := p.start(ctx); err != nil {
 		return nil, err
 	}
@@ -98,9 +102,18 @@ func (p *Publisher) start(ctx context.Context) error {
 	return nil
 }
 
-// Err gives a fault of the configuration that came to light only after Open had
-// returned, because no server could be reached before. Nothing can be stored
-// until it is mended: the process should end with status 1.
+// syncFailed ends the process: what the disk has lost cannot be known.
+func (p *Publisher) syncFailed(err error) {
+	select {
+	case p.faults <- fmt.Errorf("events may not be on the disk (%w): check the disk; the platform delivers again what was not answered 200", err):
+	default: // another fault ends it already
+	}
+}
+
+// Err gives the error after which nothing can be stored any more: a sync that
+// failed, or a fault of the configuration that came to light only after Open had
+// returned, because no server could be reached before. The process should end
+// with status 1.
 func (p *Publisher) Err() <-chan error { return p.faults }
 
 // Close refuses further publishes, waits for those under way, and closes the
@@ -156,6 +169,11 @@ func (p *Publisher) isSetUp() bool {
 func (p *Publisher) current() (*link, error) {
 	if s := p.setup.Load(); !s.done {
 		return nil, fmt.Errorf("events cannot be stored yet: %w", s.err)
+	}
+	if p.group != nil {
+		if err := p.group.failed(); err != nil {
+			return nil, err
+		}
 	}
 	l := p.link.Load()
 	if l == nil || !l.nc.IsConnected() {

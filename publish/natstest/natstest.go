@@ -16,6 +16,9 @@ import (
 	"testing"
 )
 
+// built is the directory that holds the server's binary.
+var built string
+
 // binary builds the server from its module, once a test binary. The Go command
 // caches it between runs.
 var binary = sync.OnceValues(func() (string, error) {
@@ -23,6 +26,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	path := filepath.Join(dir, "nats-server")
 	out, err := exec.Command("go", "build", "-o", path, "github.com/nats-io/nats-server/v2").CombinedOutput()
 	if err != nil {
@@ -30,6 +34,13 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+// Run runs the tests of a package that uses servers, and removes what was built
+// for them: func TestMain(m *testing.M) { os.Exit(natstest.Run(m)) }.
+func Run(m *testing.M) int {
+	defer func() { _ = os.RemoveAll(built) }()
+	return m.Run()
+}
 
 // Server is a nats-server with JetStream that listens on the loopback.
 type Server struct {

@@ -1,0 +1,29 @@
+package embedded
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestSync(t *testing.T) {
+	s, err := OpenSync(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Sync(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Memory keeps nothing: a 200 must not rest on a sync there.
+func TestSyncRefusesTmpfs(t *testing.T) {
+	const dir = "/dev/shm"
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("no tmpfs here:", err)
+	}
+	if _, err := OpenSync(dir); err == nil || !strings.Contains(err.Error(), "expected ext4, xfs, btrfs or overlayfs") {
+		t.Errorf("got %v", err)
+	}
+}
