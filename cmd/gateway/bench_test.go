@@ -25,20 +25,21 @@ const benchConnections = 64
 // itself used: CPU and allocations for each event, which are the figures to
 // compare on a machine that is not idle.
 //
-// BENCH_ENV holds further settings of the gateway, such as
-// "GATEWAY_SYNC=always GATEWAY_INCLUDE_RAW=true".
+// BENCH_ENV holds further settings of the gateway, such as "GATEWAY_INCLUDE_RAW=true".
 func BenchmarkFrontDoor(b *testing.B) {
 	for _, events := range []int{1, 20} {
 		for _, connections := range []int{1, benchConnections} {
-			b.Run(fmt.Sprintf("events=%d/connections=%d", events, connections), func(b *testing.B) {
-				benchmarkFrontDoor(b, events, connections)
-			})
+			for _, sync := range []string{syncGroup, syncAlways} {
+				b.Run(fmt.Sprintf("events=%d/connections=%d/sync=%s", events, connections, sync), func(b *testing.B) {
+					benchmarkFrontDoor(b, events, connections, "GATEWAY_SYNC="+sync)
+				})
+			}
 		}
 	}
 }
 
-func benchmarkFrontDoor(b *testing.B, events, connections int) {
-	p := startGateway(b, b.TempDir(), append(strings.Fields(os.Getenv("BENCH_ENV")), "GATEWAY_LOG_LEVEL=info")...)
+func benchmarkFrontDoor(b *testing.B, events, connections int, mode string) {
+	p := startGateway(b, b.TempDir(), append(strings.Fields(os.Getenv("BENCH_ENV")), "GATEWAY_LOG_LEVEL=info", mode)...)
 	d := newBenchDelivery(p.secret(), events)
 	clients := make([]*benchClient, connections)
 	for i := range clients {

@@ -26,12 +26,22 @@ import (
 	"github.com/postback-gateway/gateway/schema/schematest"
 )
 
+// built is the directory that holds the gateway's binary.
+var built string
+
+func TestMain(m *testing.M) {
+	code := natstest.Run(m)
+	_ = os.RemoveAll(built)
+	os.Exit(code)
+}
+
 // binary builds the gateway as a user would, once.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "gateway-")
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	path := filepath.Join(dir, "gateway")
 	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
 	if err != nil {

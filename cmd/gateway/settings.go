@@ -55,7 +55,7 @@ type settings struct {
 	StreamMaxAge    time.Duration `envconfig:"GATEWAY_STREAM_MAX_AGE" default:"168h" desc:"How long events are kept; 0 for ever."`
 	StreamMaxBytes  int64         `envconfig:"GATEWAY_STREAM_MAX_BYTES" default:"0" kind:"bytes" desc:"Bound of the stream. 0 is half of the free disk for the embedded server and no bound in a cluster."`
 	DuplicateWindow time.Duration `envconfig:"GATEWAY_DUPLICATE_WINDOW" default:"2h" desc:"How long a repeated delivery is recognised. At most the time that events are kept."`
-	Sync            string        `envconfig:"GATEWAY_SYNC" default:"group" kind:"group, always or interval" desc:"When the embedded server's events reach the disk. group: one sync serves all deliveries that wait (in this version the same as always). always: a sync for each event. interval: once a second, and a power cut loses what came since (not built yet)."`
+	Sync            string        `envconfig:"GATEWAY_SYNC" default:"group" kind:"group, always or interval" desc:"When the embedded server's events reach the disk. group: before a delivery is answered, by a sync that serves all deliveries that wait. always: by a sync for each event. interval: once a second, and a power cut loses what came since, maybe all."`
 	PublishTimeout  time.Duration `envconfig:"GATEWAY_PUBLISH_TIMEOUT" default:"4s" desc:"How long a delivery waits for the store before it is answered 503."`
 
 	MaxBodyBytes int64 `envconfig:"GATEWAY_MAX_BODY_BYTES" default:"4194304" kind:"bytes" desc:"Largest delivery that is read; a larger one is answered 413."`

@@ -105,7 +105,6 @@ func TestBadSettings(t *testing.T) {
 		// What is to come.
 		{env("TELEGRAM_SECRETS", "bot:old,bot:new"), `TELEGRAM_SECRETS: not built yet in this version: expected it not to be set`},
 		{cluster("RELAY", "true"), `RELAY: not built yet in this version: expected it not to be set`},
-		{env("SYNC", "interval"), `SYNC: not built yet in this version: expected it not to be set`},
 		{env("TLS_CERT", file, "TLS_KEY", file, "TLS_CLIENT_CA", file), `TLS_CLIENT_CA: not built yet in this version: expected it not to be set`},
 		{env("FALLBACK", "disk"), `FALLBACK: not built yet in this version: expected it not to be set`},
 		{env("OTLP_ENDPOINT", "https://otlp:4318/v1"), `OTLP_ENDPOINT: not built yet in this version: expected it not to be set`},

@@ -21,7 +21,6 @@ var notYet = []struct {
 }{
 	{"TELEGRAM_SECRETS", func(s *settings) bool { return len(s.TelegramSecrets) > 0 }},
 	{"RELAY", func(s *settings) bool { return s.Relay }},
-	{"SYNC", func(s *settings) bool { return s.Sync == syncInterval }},
 	{"TLS_CLIENT_CA", func(s *settings) bool { return s.TLSClientCA != "" }},
 	{"FALLBACK", func(s *settings) bool { return s.Fallback != off }},
 	{"OTLP_ENDPOINT", func(s *settings) bool { return s.OTLPEndpoint.set() }},
@@ -41,6 +40,9 @@ func (s *settings) warnings() []string {
 	var all []string
 	if s.MetaAllowUnsigned {
 		all = append(all, "GATEWAY_META_ALLOW_UNSIGNED is true: whoever reaches the webhook can post events, so use it for tests only")
+	}
+	if s.embedded() && s.Sync == syncInterval {
+		all = append(all, "GATEWAY_SYNC is interval: a power cut can lose events that were answered 200")
 	}
 	switch listens := s.embedded() && s.EmbeddedListen != off; {
 	case listens && !s.EmbeddedToken.set() && !loopback(s.EmbeddedListen):

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/postback-gateway/gateway/ingest"
 	"github.com/postback-gateway/gateway/publish"
@@ -15,10 +16,15 @@ import (
 func (g *gateway) startStore(ctx context.Context) error {
 	cfg := g.settings.publishConfig()
 	if g.settings.embedded() {
-		if err := g.startEmbedded(); err != nil {
+		sync, err := g.startSync()
+		if err == nil {
+			err = g.startEmbedded(sync == nil)
+		}
+		if err != nil {
 			return err
 		}
 		cfg.InProcess, cfg.Token, cfg.DataDir = g.embedded, g.settings.EmbeddedToken.reveal(), g.settings.DataDir
+		cfg.Sync = sync
 	}
 	var err error
 	if g.publisher, err = publish.Open(ctx, cfg, g.log, g.registry); err != nil {
@@ -28,11 +34,29 @@ func (g *gateway) startStore(ctx context.Context) error {
 	return nil
 }
 
-func (g *gateway) startEmbedded() error {
-	cfg := embedded.Config{
-		Dir:        g.settings.DataDir,
-		Token:      g.settings.EmbeddedToken.reveal(),
-		SyncAlways: true, // what group promises too, until there is a group sync
+// startSync returns what makes events durable for all deliveries that wait, or
+// nil where that is the server's.
+func (g *gateway) startSync() (func() error, error) {
+	if g.settings.Sync != syncGroup {
+		return nil, nil
+	}
+	sync, err := embedded.OpenSync(g.settings.DataDir)
+	if err != nil {
+		g.log.Warn("GATEWAY_SYNC=group is not possible here: every event is synced on its own, as with always", "reason", err)
+		return nil, nil
+	}
+	g.onStop("sync", func(context.Context) error { return sync.Close() })
+	// What the last run left unsynced is made durable before anything is said
+	// to be a duplicate of it.
+	return sync.Sync, sync.Sync()
+}
+
+func (g *gateway) startEmbedded(serverSyncs bool) error {
+	cfg := embedded.Config{Dir: g.settings.DataDir, Token: g.settings.EmbeddedToken.reveal()}
+	if g.settings.Sync == syncInterval {
+		cfg.SyncInterval = time.Second
+	} else {
+		cfg.SyncAlways = serverSyncs
 	}
 	var err error
 	if cfg.DontListen = g.settings.EmbeddedListen == off; !cfg.DontListen {
