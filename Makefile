@@ -2,18 +2,20 @@
 # make check    the whole gate: formatting, vet, staticcheck, govulncheck,
 #               import direction, tests with -race, tidy
 # make fuzz     every fuzz target for FUZZTIME
+# make crash    kill -9 under load, ROUNDS times; every 200 has to be stored once
 # make bench    the front door: real HTTP, real embedded server
 # make docs     what is generated in docs/
 
 GO       ?= go
 FUZZTIME ?= 30s
+ROUNDS   ?= 50
 BENCHRUNS ?= 5
 BENCHTIME ?= 2s
 # Pinned here and not in go.mod, so that they stay out of what users build.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
-.PHONY: all build test check format vet staticcheck vuln imports race tidy fuzz bench docs
+.PHONY: all build test check format vet staticcheck vuln imports race tidy fuzz crash bench docs
 
 all: build test
 
@@ -58,6 +60,9 @@ fuzz:
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s $$package || exit 1; \
 		done; \
 	done
+
+crash:
+	CRASH_ROUNDS=$(ROUNDS) $(GO) test -count 1 -v -run '^TestCrash$$' ./cmd/gateway
 
 # Runs one after the other, so that the variants are interleaved: take the median
 # and the ratio. See docs/benchmarks.md.

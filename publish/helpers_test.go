@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/postback-gateway/gateway/publish/embedded"
 	"github.com/postback-gateway/gateway/schema"
+	"github.com/postback-gateway/gateway/schema/schematest"
 )
 
 func startEmbedded(t testing.TB) *embedded.Server {
@@ -141,6 +143,15 @@ func mustPublish(t testing.TB, p *Publisher, items ...schema.Item) []schema.Outc
 	if err != nil {
 		t.Fatalf("Publish: %v", err)
 	}
+	for i := range items {
+		m, err := items[i].Message("postback.v1", 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.DeadLetter == "" {
+			schematest.Event(t, m.Data)
+		}
+	}
 	return outcomes
 }
 
@@ -170,7 +181,8 @@ func info(t testing.TB, js jetstream.JetStream, name string) *jetstream.StreamIn
 	return s.CachedInfo()
 }
 
-// stored returns all messages of a stream, in order.
+// stored returns all messages of a stream, in order; every event of them is one
+// by the JSON Schema.
 func stored(t testing.TB, js jetstream.JetStream, name string) []*jetstream.RawStreamMsg {
 	t.Helper()
 	s, err := js.Stream(withDeadline(t, 5*time.Second), name)
@@ -182,6 +194,10 @@ func stored(t testing.TB, js jetstream.JetStream, name string) []*jetstream.RawS
 		m, err := s.GetMsg(withDeadline(t, 5*time.Second), seq)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if strings.HasPrefix(m.Subject, "postback.v1.") {
+			schematest.Event(t, m.Data)
+			schematest.Subject(t, m.Subject)
 		}
 		all = append(all, m)
 	}
