@@ -45,6 +45,8 @@ func (s *Server) logDelivery(ctx context.Context, b *batch, t counts, err error)
 	switch {
 	case err != nil:
 		level, message = slog.LevelError, "delivery not stored: answered 503, the platform delivers again"
+	case b.notJSON:
+		level, message = slog.LevelWarn, "delivery refused: the body is no JSON object, answered 400 and kept as a dead letter"
 	case t.rejected > 0:
 		level, message = slog.LevelWarn, "delivery stored, with dead letters"
 	}

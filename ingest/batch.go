@@ -17,6 +17,7 @@ type batch struct {
 	includeRaw bool
 
 	items   []schema.Item
+	notJSON bool // the body is no JSON object, and the only item
 	ignored int
 	// platform is what the delivery as a whole says that it is from.
 	platform string
@@ -37,19 +38,19 @@ var sources = map[string]source{
 // bareSource is the platform of a bare sample, which does not name one.
 const bareSource = "page"
 
-// readMeta reads a delivery of Meta. An error means that body is no JSON object;
-// the batch then holds the whole of it as a dead letter.
-func (b *batch) readMeta(body *bytes.Buffer) error {
+// readMeta reads a delivery of Meta. A body that is no JSON object becomes a dead
+// letter as a whole.
+func (b *batch) readMeta(body *bytes.Buffer) {
 	whole := body.Bytes()
 	envelopes, err := readEnvelopes(body)
 	if err != nil {
+		b.notJSON, b.platform = true, schema.UnknownPlatform
 		b.reject(schema.UnknownPlatform, schema.ReasonNotJSON, whole, err.Error())
-		return err
+		return
 	}
 	for i := range envelopes {
 		b.envelope(&envelopes[i])
 	}
-	return nil
 }
 
 func (b *batch) envelope(e *envelope) {

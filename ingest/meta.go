@@ -60,8 +60,8 @@ func (s *Server) metaDelivery(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	b := &batch{receivedAt: s.cfg.Now().UTC().Truncate(millisecond), includeRaw: s.cfg.IncludeRaw}
-	parseError := b.readMeta(body)
-	return s.store(w, r, b, parseError)
+	b.readMeta(body)
+	return s.store(w, r, b)
 }
 
 // checkSigned refuses a request without a usable signature before its body is read.
@@ -98,7 +98,7 @@ func (s *Server) refuseSignature(r *http.Request, reason signatureError) {
 
 // store publishes the batch and answers: 200 only when every item is stored. A
 // body that is no JSON is stored like any other dead letter and then refused.
-func (s *Server) store(w http.ResponseWriter, r *http.Request, b *batch, parseError error) error {
+func (s *Server) store(w http.ResponseWriter, r *http.Request, b *batch) error {
 	outcomes, err := s.publish(r.Context(), b.items)
 	s.metrics.countItems(b, outcomes)
 	t := tally(outcomes, b.ignored)
@@ -106,7 +106,7 @@ func (s *Server) store(w http.ResponseWriter, r *http.Request, b *batch, parseEr
 	switch {
 	case err != nil:
 		return errStore
-	case parseError != nil:
+	case b.notJSON:
 		return errNotJSON
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -93,7 +93,10 @@ func (m *metrics) countItems(b *batch, outcomes []schema.Outcome) {
 func (m *metrics) countStored(item *schema.Item) {
 	d := &item.Event.Data
 	m.clicks.WithLabelValues(d.Platform, m.prefixes.bound(item.Route.Prefix)).Inc()
-	m.eventAge.WithLabelValues(d.Platform).Observe(max(0, d.ReceivedAt.Sub(item.Event.Time).Seconds()))
+	// The time of an event that came without one is its receipt: that is no age.
+	if age := d.ReceivedAt.Sub(item.Event.Time); age != 0 {
+		m.eventAge.WithLabelValues(d.Platform).Observe(max(0, age.Seconds()))
+	}
 	m.lastEvent.WithLabelValues(d.Platform, m.accounts.bound(d.Account.ID)).
 		Set(float64(d.ReceivedAt.UnixMilli()) / float64(time.Second/time.Millisecond))
 }

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -54,7 +55,11 @@ func checkFilesystem(fd int) error {
 	if err := unix.Fstatfs(fd, &stat); err != nil {
 		return err
 	}
-	if kind := int64(stat.Type); !syncable[kind] {
+	kind := int64(stat.Type)
+	if kind == unix.TMPFS_MAGIC || kind == unix.RAMFS_MAGIC {
+		return errors.New("is in memory: nothing there survives a restart of the machine, whatever is synced")
+	}
+	if !syncable[kind] {
 		return fmt.Errorf("is on a filesystem (type %#x) that is not known to keep what syncfs promises: expected ext4, xfs, btrfs or overlayfs", kind)
 	}
 	return nil
