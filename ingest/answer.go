@@ -16,8 +16,11 @@ type counts struct {
 	accepted, duplicates, ignored, rejected, failed int
 }
 
-func tally(outcomes []schema.Outcome, ignored int) counts {
-	t := counts{ignored: ignored}
+func tally(b *batch, outcomes []schema.Outcome) counts {
+	t := counts{rejected: b.surplus}
+	for _, n := range b.ignored {
+		t.ignored += n
+	}
 	for _, outcome := range outcomes {
 		switch outcome {
 		case schema.Stored:
@@ -88,7 +91,7 @@ func newRefusalLog(log *slog.Logger) refusalLog {
 
 func (l refusalLog) write(reason signatureError, remote string) {
 	l.limit[reason].Do(func() {
-		l.log.Warn("request refused: the signature does not match",
+		l.log.Warn("request refused because of its signature",
 			"reason", string(reason), "help", reason.Error(), "remote", remote)
 	})
 }

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,10 +16,12 @@ type batch struct {
 	includeRaw bool
 
 	items   []schema.Item
-	notJSON bool // the body is no JSON object, and the only item
-	ignored int
-	// platform is what the delivery as a whole says that it is from.
-	platform string
+	notJSON bool                   // the body is no JSON object, and the only item
+	ignored map[string]int         // by platform
+	undated map[*schema.Event]bool // whose time is that of the receipt
+
+	rejected int // malformed items so far
+	surplus  int // those of them that have no item of their own
 }
 
 // source is one platform behind Meta's webhook: its name in events, and what
@@ -40,17 +41,27 @@ const bareSource = "page"
 
 // readMeta reads a delivery of Meta. A body that is no JSON object becomes a dead
 // letter as a whole.
-func (b *batch) readMeta(body *bytes.Buffer) {
-	whole := body.Bytes()
+func (b *batch) readMeta(body []byte) {
 	envelopes, err := readEnvelopes(body)
 	if err != nil {
-		b.notJSON, b.platform = true, schema.UnknownPlatform
-		b.reject(schema.UnknownPlatform, schema.ReasonNotJSON, whole, err.Error())
+		b.notJSON = true
+		b.reject(schema.UnknownPlatform, schema.ReasonNotJSON, body, err.Error())
 		return
 	}
 	for i := range envelopes {
 		b.envelope(&envelopes[i])
 	}
+	b.keepSurplus(body)
+}
+
+func (b *batch) ignore(platform string, n int) {
+	if n == 0 {
+		return
+	}
+	if b.ignored == nil {
+		b.ignored = make(map[string]int)
+	}
+	b.ignored[platform] += n
 }
 
 func (b *batch) envelope(e *envelope) {
@@ -62,14 +73,13 @@ func (b *batch) envelope(e *envelope) {
 	if !known {
 		from.platform = schema.UnknownPlatform
 	}
-	b.platform = from.platform
-	b.ignored += e.others
+	b.ignore(from.platform, e.others)
 	for _, element := range e.elements {
 		switch {
 		case element.fault != "":
 			b.reject(from.platform, schema.ReasonMalformed, element.body, element.fault)
 		case !known:
-			b.ignored++
+			b.ignore(from.platform, 1)
 		default:
 			from.decode(b, element)
 		}
@@ -115,18 +125,25 @@ func (b *batch) item(i interaction) (schema.Item, error) {
 	var route schema.Route
 	d.Payload, route = i.route()
 	if b.includeRaw {
-		raw, err := schema.Foreign(i.body)
-		if err != nil {
-			return schema.Item{}, fmt.Errorf("the item is %w", err)
-		}
-		d.Raw = raw
+		// What is nested too deeply is left out: the click matters more.
+		d.Raw, _ = schema.Foreign(i.body)
 	}
 	at, ok := moment(i.timestamp)
 	if !ok {
 		at = b.receivedAt
 	}
 	event, err := schema.New(i.eventID(), at, d)
+	if !ok {
+		b.markUndated(event)
+	}
 	return schema.Item{Event: event, Route: route, Body: i.body}, err
+}
+
+func (b *batch) markUndated(e *schema.Event) {
+	if b.undated == nil {
+		b.undated = make(map[*schema.Event]bool)
+	}
+	b.undated[e] = true
 }
 
 // route tells by what the event is published: a payload of the bot's own, or
@@ -180,10 +197,20 @@ func (e element) channel() schema.Channel {
 	}
 }
 
-// detailLimit keeps the detail of a dead letter short, in bytes.
-const detailLimit = 300
+const (
+	// detailLimit keeps the detail of a dead letter short, in bytes.
+	detailLimit = 300
+	// letterLimit is how many malformed items of a delivery are kept one by one. A
+	// body of four million bytes can hold two million of them, more than a store
+	// takes in the time of a request, and the platform would deliver it for ever.
+	letterLimit = 1000
+)
 
 func (b *batch) reject(platform string, reason schema.Reason, body []byte, detail string) {
+	if b.rejected++; b.rejected > letterLimit {
+		b.surplus++
+		return
+	}
 	if len(detail) > detailLimit {
 		detail = strings.ToValidUTF8(detail[:detailLimit], "") + "…"
 	}
@@ -191,6 +218,18 @@ func (b *batch) reject(platform string, reason schema.Reason, body []byte, detai
 		Rejection: schema.Rejection{Reason: reason, Detail: detail, Platform: platform, ReceivedAt: b.receivedAt},
 		Body:      body,
 	})
+}
+
+// keepSurplus keeps the whole delivery where it has more malformed items than are
+// kept one by one.
+func (b *batch) keepSurplus(body []byte) {
+	if b.surplus == 0 {
+		return
+	}
+	detail := fmt.Sprintf("%d more malformed items: the whole delivery is kept", b.surplus)
+	b.surplus-- // one of them is told by this dead letter's own outcome
+	b.rejected = 0
+	b.reject(schema.UnknownPlatform, schema.ReasonMalformed, body, detail)
 }
 
 // origin is the first event's platform and account, for the log.

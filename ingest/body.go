@@ -1,27 +1,84 @@
 package ingest
 
 import (
-	"bytes"
 	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
-// Buffers go back for the next delivery; large ones are left to the collector,
-// so that one burst of large bodies does not hold memory for ever.
 const (
-	firstBuffer  = 4 << 10
-	pooledBuffer = 64 << 10
+	// firstRead is what every request may send at once: nearly all deliveries fit.
+	firstRead = 8 << 10
+	// pooledBody is the largest buffer that is kept for the next delivery; larger
+	// ones are left to the collector, so that one burst does not hold memory for ever.
+	pooledBody = 64 << 10
+	// readBudget bounds what all bodies together take beyond their firstRead,
+	// in bytes. A sender has to deliver what it is charged for, and has not shown
+	// that it is the platform yet; small deliveries pass whatever large ones do.
+	readBudget = 256 << 20
 )
 
-var buffers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, firstBuffer)) }}
+// body is the bytes of one request, and what of the budget they are charged with.
+type body struct {
+	bytes   []byte
+	charged int64
+	spent   *atomic.Int64
+}
 
-func releaseBuffer(b *bytes.Buffer) {
-	if b.Cap() <= pooledBuffer {
-		b.Reset()
-		buffers.Put(b)
+var bodies = sync.Pool{New: func() any { return &body{bytes: make([]byte, 0, firstRead)} }}
+
+func (s *Server) newBody() *body {
+	b := bodies.Get().(*body)
+	b.spent = &s.spent
+	return b
+}
+
+// release gives buffer and budget back; nothing may use the bytes any more.
+func (b *body) release() {
+	b.spent.Add(-b.charged)
+	b.charged = 0
+	if cap(b.bytes) <= pooledBody {
+		b.bytes = b.bytes[:0]
+		bodies.Put(b)
+	}
+}
+
+// grow makes room for more, at most up to limit.
+func (b *body) grow(limit int64) error {
+	size := min(2*int64(cap(b.bytes)), limit)
+	more := size - int64(cap(b.bytes))
+	if b.spent.Add(more) > readBudget {
+		b.spent.Add(-more)
+		return errBusy
+	}
+	b.charged += more
+	larger := make([]byte, len(b.bytes), size)
+	copy(larger, b.bytes)
+	b.bytes = larger
+	return nil
+}
+
+// read fills the buffer, which grows with what has really arrived: a
+// Content-Length alone takes no memory.
+func (b *body) read(from io.Reader, limit int64) error {
+	for {
+		if len(b.bytes) == cap(b.bytes) {
+			if err := b.grow(limit); err != nil {
+				return err
+			}
+		}
+		n, err := from.Read(b.bytes[len(b.bytes):cap(b.bytes)])
+		b.bytes = b.bytes[:len(b.bytes)+n]
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
 }
 
@@ -47,12 +104,18 @@ func isJSON(contentType string) bool {
 	return err == nil && (media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"))
 }
 
-// readBody reads the whole body into b. The buffer grows with what has really
-// arrived: a Content-Length alone takes no memory.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, b *bytes.Buffer) error {
-	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, s.cfg.MaxBodyBytes))
+// readBody reads the whole body into b.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, b *body) error {
+	limit := s.cfg.MaxBodyBytes
+	if r.ContentLength > 0 {
+		limit = r.ContentLength
+	}
+	// One byte more than the limit: the end has to be seen.
+	err := b.read(http.MaxBytesReader(w, r.Body, s.cfg.MaxBodyBytes), max(limit+1, firstRead))
 	var tooLarge *http.MaxBytesError
 	switch {
+	case errors.Is(err, errBusy):
+		return errBusy
 	case errors.As(err, &tooLarge):
 		return errTooLarge
 	case err != nil:

@@ -4,10 +4,10 @@
 //
 // The way of a delivery, top to bottom:
 //
-//	Server.ServeHTTP    the route table, a slot in flight, the metrics
+//	Server.ServeHTTP    the route table, the metrics
 //	readBody            the size limit, one read
 //	verifier.verify     the signature over the raw bytes, before anything is parsed
-//	readDeliveries      one walk over the JSON that finds the elements
+//	readEnvelopes       one walk over the JSON that finds the elements
 //	sources             a row per platform: an element becomes interactions
 //	batch               an interaction becomes an event, or a dead letter
 //	Publisher.Publish   stored, or 503

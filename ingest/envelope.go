@@ -42,8 +42,9 @@ var lenient = []jsontext.Options{jsontext.AllowInvalidUTF8(true), jsontext.Allow
 // readEnvelopes walks once over a body: an object, or an array of them (so come
 // the examples in Instagram's documents). The error means that the body is
 // neither; nothing of it is used then.
-func readEnvelopes(body *bytes.Buffer) ([]envelope, error) {
-	w := walker{body: body.Bytes(), dec: jsontext.NewDecoder(body, lenient...)}
+func readEnvelopes(body []byte) ([]envelope, error) {
+	// From a bytes.Buffer the decoder reads in place.
+	w := walker{body: body, dec: jsontext.NewDecoder(bytes.NewBuffer(body), lenient...)}
 	var err error
 	switch w.dec.PeekKind() {
 	case '{':

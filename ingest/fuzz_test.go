@@ -32,7 +32,7 @@ func FuzzMetaDelivery(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		b := &batch{receivedAt: testNow, includeRaw: len(body)%2 == 0}
-		b.readMeta(bytes.NewBuffer(bytes.Clone(body)))
+		b.readMeta(bytes.Clone(body))
 		if b.notJSON {
 			checkRefused(t, b, body)
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -59,7 +58,7 @@ func (b *batch) messenger(e element) {
 	case err != nil && isMessengerPostback(e):
 		b.reject(schema.Messenger, schema.ReasonMalformed, e.body, describe(err))
 	case err != nil || !item.Postback.present:
-		b.ignored++
+		b.ignore(schema.Messenger, 1)
 	default:
 		b.messengerPostback(e, &item)
 	}
@@ -100,11 +99,6 @@ func isMessengerPostback(e element) bool {
 }
 
 func (b *batch) messengerPostback(e element, item *messengerItem) {
-	referral, err := item.Postback.value.Referral.normalize()
-	if err != nil {
-		b.reject(schema.Messenger, schema.ReasonMalformed, e.body, err.Error())
-		return
-	}
 	postback := &item.Postback.value
 	b.add(interaction{
 		platform:  schema.Messenger,
@@ -116,25 +110,27 @@ func (b *batch) messengerPostback(e element, item *messengerItem) {
 		id:        string(postback.MID),
 		timestamp: item.Timestamp,
 		payload:   postback.Payload,
-		referral:  referral,
+		referral:  postback.Referral.normalize(),
 		body:      e.body,
 	})
 }
 
-func (r *messengerReferral) normalize() (*schema.Referral, error) {
+// normalize leaves out a field that is nested too deeply for an event: the click
+// matters more than what no platform has sent yet.
+func (r *messengerReferral) normalize() *schema.Referral {
 	if r == nil {
-		return nil, nil
+		return nil
 	}
 	out := &schema.Referral{Ref: string(r.Ref), Source: string(r.Source), Type: string(r.Type), AdID: string(r.AdID)}
 	for name, value := range r.Extra {
 		foreign, err := schema.Foreign(value)
 		if err != nil {
-			return nil, fmt.Errorf("referral/%s is %w", name, err)
+			continue
 		}
 		if out.Extra == nil {
 			out.Extra = make(map[string]json.RawMessage, len(r.Extra))
 		}
 		out.Extra[name] = foreign
 	}
-	return out, nil
+	return out
 }

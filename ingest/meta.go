@@ -1,12 +1,12 @@
 package ingest
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/postback-gateway/gateway/schema"
 )
@@ -43,24 +43,32 @@ func sameText(a, b string) bool {
 // ignoreWrite: the caller has gone away, and there is nobody left to tell.
 func ignoreWrite(error) error { return nil }
 
-// metaDelivery takes one POST of Meta from its first byte to the answer.
+// metaDelivery takes one POST of Meta from its first byte to the answer. What
+// comes before the signature is verified costs anybody's request next to nothing.
 func (s *Server) metaDelivery(w http.ResponseWriter, r *http.Request) error {
+	if s.draining.Load() {
+		return errDraining
+	}
 	if err := s.checkHead(r); err != nil {
 		return err
 	}
 	if err := s.checkSigned(r); err != nil {
 		return err
 	}
-	body := buffers.Get().(*bytes.Buffer)
-	defer releaseBuffer(body)
+	body := s.newBody()
+	defer body.release()
 	if err := s.readBody(w, r, body); err != nil {
 		return err
 	}
-	if err := s.checkSignature(r, body.Bytes()); err != nil {
+	if err := s.checkSignature(r, body.bytes); err != nil {
 		return err
 	}
-	b := &batch{receivedAt: s.cfg.Now().UTC().Truncate(millisecond), includeRaw: s.cfg.IncludeRaw}
-	b.readMeta(body)
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	b := &batch{receivedAt: s.cfg.Now().UTC().Truncate(time.Millisecond), includeRaw: s.cfg.IncludeRaw}
+	b.readMeta(body.bytes)
 	return s.store(w, r, b)
 }
 
@@ -101,7 +109,10 @@ func (s *Server) refuseSignature(r *http.Request, reason signatureError) {
 func (s *Server) store(w http.ResponseWriter, r *http.Request, b *batch) error {
 	outcomes, err := s.publish(r.Context(), b.items)
 	s.metrics.countItems(b, outcomes)
-	t := tally(outcomes, b.ignored)
+	if err == nil {
+		s.metrics.countIgnored(b)
+	}
+	t := tally(b, outcomes)
 	s.logDelivery(r.Context(), b, t, err)
 	switch {
 	case err != nil:

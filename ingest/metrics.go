@@ -73,9 +73,6 @@ func (m *metrics) countVerified(platform string, place int) {
 const kindNone = "none"
 
 func (m *metrics) countItems(b *batch, outcomes []schema.Outcome) {
-	if b.ignored > 0 {
-		m.events.WithLabelValues(b.platform, kindNone, "ignored").Add(float64(b.ignored))
-	}
 	for i := range outcomes {
 		item, outcome := &b.items[i], outcomes[i]
 		if item.Event == nil {
@@ -85,17 +82,23 @@ func (m *metrics) countItems(b *batch, outcomes []schema.Outcome) {
 		d := &item.Event.Data
 		m.events.WithLabelValues(d.Platform, string(d.Kind), string(outcome)).Inc()
 		if outcome == schema.Stored {
-			m.countStored(item)
+			m.countStored(item, b.undated[item.Event])
 		}
 	}
 }
 
-func (m *metrics) countStored(item *schema.Item) {
+// countIgnored counts what is no interaction, once the delivery is answered 200.
+func (m *metrics) countIgnored(b *batch) {
+	for platform, n := range b.ignored {
+		m.events.WithLabelValues(platform, kindNone, "ignored").Add(float64(n))
+	}
+}
+
+func (m *metrics) countStored(item *schema.Item, undated bool) {
 	d := &item.Event.Data
 	m.clicks.WithLabelValues(d.Platform, m.prefixes.bound(item.Route.Prefix)).Inc()
-	// The time of an event that came without one is its receipt: that is no age.
-	if age := d.ReceivedAt.Sub(item.Event.Time); age != 0 {
-		m.eventAge.WithLabelValues(d.Platform).Observe(max(0, age.Seconds()))
+	if !undated {
+		m.eventAge.WithLabelValues(d.Platform).Observe(max(0, d.ReceivedAt.Sub(item.Event.Time).Seconds()))
 	}
 	m.lastEvent.WithLabelValues(d.Platform, m.accounts.bound(d.Account.ID)).
 		Set(float64(d.ReceivedAt.UnixMilli()) / float64(time.Second/time.Millisecond))

@@ -35,7 +35,7 @@ var (
 	errIncomplete  = refusal(http.StatusRequestTimeout, "the body did not arrive whole in time")
 	errNotJSON     = refusal(http.StatusBadRequest, "the body is no JSON object; it is kept as a dead letter")
 
-	errStore    = &problem{Status: http.StatusServiceUnavailable, Detail: "the store did not confirm in time; deliver again", retryAfter: 5}
+	errStore    = &problem{Status: http.StatusServiceUnavailable, Detail: "the delivery could not be stored; deliver again", retryAfter: 5}
 	errBusy     = &problem{Status: http.StatusServiceUnavailable, Detail: "too many requests in flight; deliver again", retryAfter: 1}
 	errDraining = &problem{Status: http.StatusServiceUnavailable, Detail: "shutting down; deliver again", retryAfter: 5}
 

@@ -25,8 +25,8 @@ type Config struct {
 	MetaAllowUnsigned bool
 	// MaxBodyBytes is the largest body that is read.
 	MaxBodyBytes int64
-	// MaxInFlight is how many deliveries are worked on at once. Together with
-	// MaxBodyBytes it bounds the memory of the listener.
+	// MaxInFlight is how many deliveries are worked on at once. A delivery counts
+	// from when its signature has been verified: who has no secret takes no slot.
 	MaxInFlight int
 	// PublishTimeout bounds how long a delivery waits for the store.
 	PublishTimeout time.Duration
@@ -66,6 +66,7 @@ type Server struct {
 	metrics  *metrics
 	router   *mux.Router
 	slots    chan struct{}
+	spent    atomic.Int64 // of readBudget
 	draining atomic.Bool
 }
 
@@ -102,7 +103,7 @@ func (s *Server) methods() map[string]map[string]route {
 	return map[string]map[string]route{
 		"/webhooks/meta": {
 			http.MethodGet:  {"meta_handshake", s.handshake},
-			http.MethodPost: {"meta", s.slot(s.metaDelivery)},
+			http.MethodPost: {"meta", s.metaDelivery},
 		},
 	}
 }
@@ -145,23 +146,20 @@ func (s *Server) observed(r route) http.Handler {
 	})
 }
 
-// slot lets a request in while there is room and refuses it at once otherwise:
+// enter lets a delivery in while there is room and refuses it at once otherwise:
 // the platform delivers again, and a queue would only make it wait for a timeout.
-func (s *Server) slot(next handlerFunc) handlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		if s.draining.Load() {
-			return errDraining
-		}
-		select {
-		case s.slots <- struct{}{}:
-		default:
-			return errBusy
-		}
+// Who was let in calls leave.
+func (s *Server) enter() error {
+	select {
+	case s.slots <- struct{}{}:
 		s.metrics.inFlight.Inc()
-		defer func() {
-			s.metrics.inFlight.Dec()
-			<-s.slots
-		}()
-		return next(w, r)
+		return nil
+	default:
+		return errBusy
 	}
+}
+
+func (s *Server) leave() {
+	s.metrics.inFlight.Dec()
+	<-s.slots
 }

@@ -397,7 +397,8 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
-// A sender that stops in the middle gets 408 and gives its slot back.
+// A sender that stops in the middle gets 408, and takes no slot meanwhile: it has
+// not shown that it has the secret.
 func TestSlowSender(t *testing.T) {
 	ts := newTestServer(t, func(c *Config) { c.MaxInFlight = 1 })
 	listener := httptest.NewUnstartedServer(ts.Server)
@@ -411,9 +412,48 @@ func TestSlowSender(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Header.Set(headerSignature, signatureOf(testSecret, []byte(okPostback)))
-	go func() { _, _ = writer.Write([]byte(okPostback[:10])) }()
-	ts.do(t, r).check(t, 408, errIncomplete.Detail)
+	slow := make(chan answer, 1)
+	go func() { slow <- ts.do(t, r) }()
+	if _, err := writer.Write([]byte(okPostback[:10])); err != nil { // taken: the request is under way
+		t.Fatal(err)
+	}
 	if a := ts.post(t, []byte(okPostback), nil); a.status != 200 {
-		t.Errorf("afterwards: got %d %s", a.status, a.body)
+		t.Errorf("meanwhile: got %d %s", a.status, a.body)
+	}
+	(<-slow).check(t, 408, errIncomplete.Detail)
+}
+
+// Large bodies are bounded together; small ones pass whatever large ones do.
+func TestReadBudget(t *testing.T) {
+	ts := newTestServer(t, nil)
+	ts.spent.Store(readBudget)
+	large := okPostback + strings.Repeat(" ", firstRead)
+	ts.post(t, []byte(large), nil).check(t, 503, errBusy.Detail)
+	if a := ts.post(t, []byte(okPostback), nil); a.status != 200 {
+		t.Errorf("small: got %d %s", a.status, a.body)
+	}
+	ts.spent.Store(0)
+	if a := ts.post(t, []byte(large), nil); a.status != 200 || ts.spent.Load() != 0 {
+		t.Errorf("got %d %s, and %d bytes are still charged", a.status, a.body, ts.spent.Load())
+	}
+}
+
+// More malformed items than a store takes in time are kept in one dead letter,
+// and the good one beside them is stored.
+func TestManyMalformedItems(t *testing.T) {
+	ts := newTestServer(t, func(c *Config) { c.PublishTimeout = 10 * time.Second })
+	const n = 1 << 20
+	body := strings.Replace(okPostback, `"messaging":[`, `"messaging":[`+strings.Repeat("1,", n), 1)
+	a := ts.post(t, []byte(body), nil)
+	if want := string(counts{accepted: 1, rejected: n}.json()); a.status != 200 || a.body != want {
+		t.Errorf("got %d %s, want %s", a.status, a.body, want)
+	}
+	got := ts.pub.taken()
+	if len(got) != letterLimit+2 {
+		t.Fatalf("%d messages", len(got))
+	}
+	var d schema.DeadLetter
+	if err := json.Unmarshal(got[len(got)-1].Data, &d); err != nil || d.Length != len(body) {
+		t.Errorf("the last dead letter is of %d bytes: %v", d.Length, err)
 	}
 }

@@ -97,7 +97,7 @@ var signatureHelp = map[signatureError]string{
 		"or something in front of the gateway changes the header",
 	reasonSHA1: "the request is signed with SHA-1 only (X-Hub-Signature), which is not accepted: sign with X-Hub-Signature-256",
 	reasonReencoded: "the signature fits the body as Meta writes it, not the bytes that arrived: something in front of the gateway " +
-		"parses the JSON and writes it anew; let it pass the body untouched",
+		"parses the JSON and writes it anew, or adds white space; let it pass the body untouched",
 	reasonMismatch: "made with another secret, or over another body: compare GATEWAY_META_APP_SECRETS with the app secret " +
 		"(App settings, Basic) of the app whose webhook this is; it is neither the verify token nor an access token",
 }

@@ -12,8 +12,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-const millisecond = time.Millisecond
-
 // Types for the fields of the platforms' JSON, where one field comes in several
 // forms. Like every decoder here they are strict about what an event needs.
 

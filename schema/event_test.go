@@ -151,6 +151,18 @@ func TestDeriveID(t *testing.T) {
 	}
 }
 
+// The value was computed with Python's json.dumps(…, ensure_ascii=False,
+// separators=(",", ":")), which writes what JavaScript's JSON.stringify does.
+func TestDeriveIDIsTheSameInOtherLanguages(t *testing.T) {
+	i := Identity{
+		Platform: Messenger, Account: "1", User: User{ID: "u"}, Timestamp: "1700000000000", Kind: KindButton,
+		Payload: "\u2028\u2029\\u2028\"\x00\x1f\b\f\n\r\t\x7f\U0001F600/<&>", Ref: "ref",
+	}
+	if got, want := DeriveID(i), "749b04950b0571163fe87d1163ebba04"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestForeign(t *testing.T) {
 	for in, want := range map[string]string{
 		`"\ud83d\ude00"`:        `"\ud83d\ude00"`,

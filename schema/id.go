@@ -3,6 +3,8 @@ package schema
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"unicode/utf8"
 )
 
 // Identity is what makes an interaction itself where the platform gave it no id
@@ -20,9 +22,35 @@ type Identity struct {
 // DeriveID returns an id that is the same for every delivery of the same
 // interaction: the first 32 hex digits of the SHA-256 of the JSON array of the
 // identity's strings, in the order of its fields, without spaces and with no
-// more escapes than JSON asks for.
+// more escapes than JSON asks for (as JSON.stringify writes it).
 func DeriveID(i Identity) string {
-	text, _ := encode([]string{i.Platform, i.Account, i.User.key(), i.Timestamp, string(i.Kind), i.Payload, i.Ref})
-	sum := sha256.Sum256(text)
+	text := []byte{'['}
+	for n, s := range []string{i.Platform, i.Account, i.User.key(), i.Timestamp, string(i.Kind), i.Payload, i.Ref} {
+		if n > 0 {
+			text = append(text, ',')
+		}
+		text = appendString(text, s)
+	}
+	sum := sha256.Sum256(append(text, ']'))
 	return hex.EncodeToString(sum[:16])
+}
+
+// shortEscapes are the control characters with an escape of their own.
+var shortEscapes = map[rune]string{'\b': `\b`, '\f': `\f`, '\n': `\n`, '\r': `\r`, '\t': `\t`, '"': `\"`, '\\': `\\`}
+
+// appendString writes a JSON string. encoding/json would escape U+2028 and U+2029
+// too, and then no other language computes the same id.
+func appendString(text []byte, s string) []byte {
+	text = append(text, '"')
+	for _, r := range s { // what is no UTF-8 becomes U+FFFD
+		switch short, found := shortEscapes[r]; {
+		case found:
+			text = append(text, short...)
+		case r < ' ':
+			text = fmt.Appendf(text, `\u%04x`, r)
+		default:
+			text = utf8.AppendRune(text, r)
+		}
+	}
+	return append(text, '"')
 }

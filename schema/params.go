@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // nameKeys are the members that name a payload which is a JSON object or a
@@ -217,7 +218,28 @@ func decodeQuery(s string) string {
 			b.WriteByte(c)
 		}
 	}
-	return strings.ToValidUTF8(b.String(), "\uFFFD")
+	return replaceInvalid(b.String())
+}
+
+// replaceInvalid puts U+FFFD for each part that is no UTF-8: a character that was
+// begun and not ended counts once, any other byte by itself (the Unicode
+// standard's "maximal subpart", which browsers and Python follow).
+func replaceInvalid(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && n == 1 {
+			for n < len(s) && !utf8.FullRuneInString(s[:n+1]) {
+				n++
+			}
+		}
+		b.WriteRune(r)
+		s = s[n:]
+	}
+	return b.String()
 }
 
 func isJSONSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
