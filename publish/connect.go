@@ -53,8 +53,18 @@ func (p *Publisher) handlers() []nats.Option {
 	}
 }
 
+// setOnline notes whether the connection stands, for publishes and the metric.
+func (p *Publisher) setOnline(online bool) {
+	p.online.Store(online)
+	if online {
+		p.metrics.connected.Set(1)
+	} else {
+		p.metrics.connected.Set(0)
+	}
+}
+
 func (p *Publisher) disconnected(err error) {
-	p.metrics.connected.Set(0)
+	p.setOnline(false)
 	if p.isClosing() {
 		return
 	}
@@ -64,7 +74,7 @@ func (p *Publisher) disconnected(err error) {
 // reconnected has the streams looked at again: a server that comes back may have
 // lost its disk.
 func (p *Publisher) reconnected() {
-	p.metrics.connected.Set(1)
+	p.setOnline(true)
 	p.metrics.reconnects.Inc()
 	p.complaint.Store("")
 	p.log.Info("connection to NATS restored", slog.String("servers", p.cfg.where()))
@@ -74,7 +84,7 @@ func (p *Publisher) reconnected() {
 // closed follows Close, or an end of the connection that the client does not
 // recover from: then a new one is made.
 func (p *Publisher) closed() {
-	p.metrics.connected.Set(0)
+	p.setOnline(false)
 	if !p.isClosing() {
 		p.link.Store(nil)
 		p.wake()
@@ -160,7 +170,7 @@ func (p *Publisher) tryEstablish(ctx context.Context) (int, error) {
 			return 0, err
 		}
 		p.link.Store(l)
-		p.metrics.connected.Set(1)
+		p.setOnline(true)
 		p.log.Info("connected to NATS", slog.String("servers", p.cfg.where()), slog.String("server", l.nc.ConnectedServerName()))
 	}
 	if !l.nc.IsConnected() {

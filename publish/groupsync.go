@@ -21,10 +21,11 @@ type groupSync struct {
 	observe func(took time.Duration, served int)
 	fail    func(error) // called once, with the first error
 
-	lead chan struct{} // held by the one that syncs
-	mu   sync.Mutex
-	next *syncRound // who waits for the sync that has not begun
-	err  error
+	lead  chan struct{} // held while a sync runs
+	mu    sync.Mutex
+	next  *syncRound // who waits for the sync that has not begun
+	began time.Time  // of the sync that runs; zero while none does
+	err   error
 }
 
 type syncRound struct {
@@ -47,14 +48,9 @@ func (g *groupSync) wait(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("not synced to disk in time: %w", ctx.Err())
 		case g.lead <- struct{}{}:
-			// Another leader can have served our round meanwhile. If none has,
-			// ours is the next.
-			select {
-			case <-mine.done:
-			default:
-				g.run()
-			}
-			<-g.lead
+			// Not in this goroutine: a disk that hangs must not hold the request
+			// beyond its time.
+			go g.run()
 		}
 	}
 }
@@ -70,22 +66,35 @@ func (g *groupSync) join() *syncRound {
 	return g.next
 }
 
-// run syncs once for those who wait now. Only the leader calls it.
+// run syncs once for those who wait now, and gives the lead back. There may be
+// nobody: their round may have been served between their call and this one.
 func (g *groupSync) run() {
+	defer func() { <-g.lead }()
+	start := time.Now()
 	g.mu.Lock()
 	round, err := g.next, g.err
-	g.next = nil
+	g.next, g.began = nil, start
 	g.mu.Unlock()
+	if round == nil {
+		g.ended()
+		return
+	}
 	if err == nil {
-		start := time.Now()
 		if err = g.sync(); err != nil {
-			g.latch(fmt.Errorf("sync to disk: %w", err))
-			err = g.err
+			err = fmt.Errorf("sync to disk: %w", err)
+			g.latch(err)
 		}
 		g.observe(time.Since(start), round.served)
 	}
+	g.ended()
 	round.err = err
 	close(round.done)
+}
+
+func (g *groupSync) ended() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.began = time.Time{}
 }
 
 func (g *groupSync) latch(err error) {
@@ -95,9 +104,16 @@ func (g *groupSync) latch(err error) {
 	g.fail(err)
 }
 
-// failed returns the error that ended syncing, if there was one.
+// syncStall is how long a sync may take before nothing can be promised any more.
+const syncStall = 5 * time.Second
+
+// failed returns why syncing is of no use now: the error that ended it, or that
+// the disk does not answer.
 func (g *groupSync) failed() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if took := time.Since(g.began); g.err == nil && !g.began.IsZero() && took > syncStall {
+		return fmt.Errorf("the disk does not answer: a sync has been under way for %s", took.Round(time.Second))
+	}
 	return g.err
 }

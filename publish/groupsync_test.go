@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -86,6 +87,29 @@ func TestGroupSyncErrorIsFinal(t *testing.T) {
 	if calls != 1 || failures != 1 || !errors.Is(g.failed(), broken) {
 		t.Errorf("%d syncs, %d failures, %v", calls, failures, g.failed())
 	}
+}
+
+// A disk that hangs is told, and holds nobody beyond the time it has.
+func TestGroupSyncStall(t *testing.T) {
+	h := newHeldSync()
+	g := newGroupSync(h.sync, ignoreSync, func(error) {})
+	ctx, cancel := context.WithCancel(t.Context())
+	leader := waiting(g, ctx)
+	<-h.begun
+	if err := g.failed(); err != nil {
+		t.Errorf("just begun: %v", err)
+	}
+	g.mu.Lock()
+	g.began = g.began.Add(-2 * syncStall)
+	g.mu.Unlock()
+	if err := g.failed(); err == nil || !strings.HasPrefix(err.Error(), "the disk does not answer") {
+		t.Errorf("got %v", err)
+	}
+	cancel()
+	if err := <-leader; !errors.Is(err, context.Canceled) {
+		t.Errorf("the leader: %v", err)
+	}
+	h.end <- nil
 }
 
 // Who gives up does not hold up the others.

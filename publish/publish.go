@@ -96,6 +96,9 @@ func (p *Publisher) settle(ctx context.Context, l *link, messages []message) err
 		if err == nil || isFinal(err) {
 			return err
 		}
+		if errors.Is(err, jetstream.ErrNoStreamResponse) {
+			p.wake() // maybe somebody has deleted the stream: then it is created again
+		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("not acknowledged in time by %s (%w): %w", p.cfg.where(), context.Cause(ctx), err)

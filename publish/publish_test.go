@@ -156,29 +156,24 @@ func TestPublishWhereAnotherStreamAnswers(t *testing.T) {
 	}
 }
 
-func TestPublishRetriesUntilTheStreamIsBack(t *testing.T) {
+// A stream that somebody deletes is made again, within the request that finds it
+// missing.
+func TestDeletedStreamIsMadeAgain(t *testing.T) {
 	cfg := embeddedConfig(t)
-	js := admin(t, "", inProcess(cfg))
 	p := mustOpen(t, cfg)
-	if err := js.DeleteStream(t.Context(), "POSTBACKS"); err != nil {
-		t.Fatal(err)
+	mustPublish(t, p, clicks("m", 3)...)
+	js := admin(t, "", inProcess(cfg))
+	for _, name := range []string{cfg.Stream, cfg.deadLetterStream()} {
+		if err := js.DeleteStream(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		outcomes := mustPublish(t, p, append(clicks("n-"+name, 2), rubbish(name))...)
+		if want := []schema.Outcome{schema.Stored, schema.Stored, schema.Rejected}; !slices.Equal(outcomes, want) {
+			t.Errorf("after %s was deleted: %v", name, outcomes)
+		}
 	}
-	outcomes, err := p.Publish(withDeadline(t, 100*time.Millisecond), clicks("m", 3))
-	if !errors.Is(err, jetstream.ErrNoStreamResponse) || !errors.Is(err, context.DeadlineExceeded) || outcomes[2] != schema.Failed {
-		t.Fatalf("without the stream: %v, %v", outcomes, err)
-	}
-	again := make(chan error, 1)
-	go func() {
-		_, err := p.Publish(withDeadline(t, 10*time.Second), clicks("m", 3))
-		again <- err
-	}()
-	want := cfg.eventStream()
-	want.Replicas = 1
-	if _, err := js.CreateStream(t.Context(), want); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-again; err != nil {
-		t.Errorf("with the stream back: %v", err)
+	if n := info(t, js, cfg.Stream).State.Msgs; n != 4 {
+		t.Errorf("%d events stored", n)
 	}
 }
 

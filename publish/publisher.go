@@ -26,6 +26,7 @@ type Publisher struct {
 	group   *groupSync // nil where an acknowledgement is enough
 
 	link        atomic.Pointer[link] // nil until there is a connection
+	online      atomic.Bool          // the connection stands; asking it can block while it reconnects
 	setup       atomic.Pointer[setup]
 	streamLimit atomic.Int64    // largest message that the streams take, bytes; 0: no limit of their own
 	complaint   atomic.Value    // string: what the server reported last
@@ -88,6 +89,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, reg prometheus.R
 func (p *Publisher) start(ctx context.Context) error {
 	err := p.establish(ctx)
 	if isFault(err) {
+		p.closing = true // nobody else has the Publisher yet
 		p.shut()
 		return err
 	}
@@ -176,7 +178,7 @@ func (p *Publisher) current() (*link, error) {
 		}
 	}
 	l := p.link.Load()
-	if l == nil || !l.nc.IsConnected() {
+	if l == nil || !p.online.Load() {
 		return nil, fmt.Errorf("not connected to %s: see that the NATS servers run and can be reached", p.cfg.where())
 	}
 	return l, p.checkDisk()

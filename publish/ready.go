@@ -38,7 +38,8 @@ func (p *Publisher) inspect(ctx context.Context, l *link, name, subjects string)
 	s, err := l.js.Stream(ctx, name)
 	switch code := apiCode(err); {
 	case code == jetstream.JSErrCodeStreamNotFound:
-		return nil, fmt.Errorf("stream %s is gone: restart the gateway to have it created again", name)
+		p.wake()
+		return nil, fmt.Errorf("stream %s is gone: it is created again", name)
 	case err != nil:
 		return nil, fmt.Errorf("stream %s does not answer (%w): see that enough NATS servers run for it to have a leader", name, err)
 	}

@@ -17,7 +17,7 @@ func TestReady(t *testing.T) {
 		{"all is well", func(*Publisher, jetstream.JetStream) error { return nil }, ""},
 		{"events gone", func(_ *Publisher, js jetstream.JetStream) error {
 			return js.DeleteStream(context.Background(), "POSTBACKS")
-		}, "stream POSTBACKS is gone: restart the gateway to have it created again"},
+		}, "stream POSTBACKS is gone: it is created again"},
 		{"dead letters gone", func(_ *Publisher, js jetstream.JetStream) error {
 			return js.DeleteStream(context.Background(), "POSTBACKS_DEADLETTER")
 		}, "stream POSTBACKS_DEADLETTER is gone"},
