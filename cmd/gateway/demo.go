@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -49,7 +51,16 @@ const demoAccount = "682498171943165"
 // runDemo is the gateway with two helpers beside it: one that posts, as Meta
 // would, and one that reads from NATS, as a service would.
 func runDemo(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
-	s.LogLevel = slog.LevelWarn.String()
+	switch {
+	case len(s.NATSURL) > 0:
+		return errors.New("the demo posts invented clicks, which have no place in a cluster: unset GATEWAY_NATS_URL")
+	case s.EmbeddedListen == off:
+		return errors.New("the demo reads from NATS as a consumer does: unset GATEWAY_EMBEDDED_LISTEN")
+	case s.TLSCert != "":
+		return errors.New("the demo posts to this machine without TLS: unset GATEWAY_TLS_CERT and GATEWAY_TLS_KEY")
+	case os.Getenv("GATEWAY_LOG_LEVEL") == "":
+		s.LogLevel = slog.LevelWarn.String() // the events are what is looked at
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	shown := make(chan error, 1)

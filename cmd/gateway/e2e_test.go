@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -377,7 +379,7 @@ func TestStartFails(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"second process", dir, "GATEWAY_LOG_LEVEL=warn", exitFailed, "data"},
+		{"second process", dir, "GATEWAY_LOG_LEVEL=warn", exitFailed, "belongs to another process"},
 		{"port taken", t.TempDir(), "GATEWAY_LISTEN=" + taken, exitFailed, "gateway: GATEWAY_LISTEN: cannot listen on " + taken},
 		{"NATS port taken", t.TempDir(), "GATEWAY_EMBEDDED_LISTEN=" + takenNATS, exitFailed, "GATEWAY_EMBEDDED_LISTEN"},
 		{"wrong setting", t.TempDir(), "GATEWAY_PUBLISH_TIMEOUT=soon", exitUsage, `gateway: GATEWAY_PUBLISH_TIMEOUT: "soon"`},
@@ -462,4 +464,43 @@ func tailLines(t *testing.T, n int, args ...string) []string {
 		t.Errorf("tail %v: status %d, lines %q", args, got, lines)
 	}
 	return lines
+}
+
+// TestShutdownUnderLoad stops a gateway to which clients post over connections
+// that they keep: they see answers, and refused connections, and nothing else.
+func TestShutdownUnderLoad(t *testing.T) {
+	p := startGateway(t, t.TempDir(), "GATEWAY_LOG_LEVEL=info")
+	secret := p.secret()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}}
+	var answered atomic.Int64
+	var wg sync.WaitGroup
+	for range 32 {
+		wg.Go(func() {
+			for {
+				request, err := simulate.Request(p.at.webhook, secret, simulate.Messenger(simulate.Click{Account: "1", User: "u", Payload: "a"}))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				request.GetBody = nil // no second try behind the test's back
+				response, err := client.Do(request)
+				if err != nil {
+					if !errors.Is(err, syscall.ECONNREFUSED) {
+						t.Errorf("a client sees: %v", err)
+					}
+					return
+				}
+				_, _ = io.Copy(io.Discard, response.Body)
+				response.Body.Close()
+				if response.StatusCode != http.StatusOK {
+					t.Errorf("answered %s", response.Status)
+				}
+				if answered.Add(1) == 2000 {
+					_ = p.cmd.Process.Signal(syscall.SIGTERM)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	p.ended()
 }

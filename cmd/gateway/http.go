@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,9 +31,86 @@ func (g *gateway) httpServer(handler http.Handler) *http.Server {
 		WriteTimeout:      readTimeout + g.settings.PublishTimeout + readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		// OPTIONS * is answered like any other path that there is not.
+		DisableGeneralOptionsHandler: true,
 		// Broken handshakes and the like: not the gateway's errors.
 		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}
+}
+
+// goodbye ends a server without an error that a client would see.
+//
+// http.Server.Shutdown closes every connection that is idle at that moment,
+// maybe while the next delivery is on its way on it: the client gets a reset
+// instead of an answer. So first new connections are refused, and every answer
+// says that it is the last one on its connection; only those that stay idle are
+// closed in the end.
+type goodbye struct {
+	server *http.Server
+	last   atomic.Bool
+
+	mu     sync.Mutex
+	open   int
+	closed chan struct{} // has something in it when a connection was closed
+}
+
+// lingerTimeout is how long idle connections are kept for a last delivery.
+const lingerTimeout = time.Second
+
+func newGoodbye(server *http.Server) *goodbye {
+	b := &goodbye{server: server, closed: make(chan struct{}, 1)}
+	next := server.Handler
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if b.last.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+	server.ConnState = b.count
+	return b
+}
+
+func (b *goodbye) count(_ net.Conn, state http.ConnState) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		b.open++
+	case http.StateClosed:
+		b.open--
+		select {
+		case b.closed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (b *goodbye) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open == 0
+}
+
+// shutdown returns when every request is answered, or with the error of ctx; then
+// the connections that are left are closed.
+func (b *goodbye) shutdown(ctx context.Context, listener net.Listener) error {
+	b.last.Store(true)
+	_ = listener.Close() // a second time by the server, which ignores that
+	linger := time.NewTimer(lingerTimeout)
+	defer linger.Stop()
+	for waiting := true; waiting && !b.idle(); {
+		select {
+		case <-b.closed:
+		case <-linger.C:
+			waiting = false
+		case <-ctx.Done():
+			waiting = false
+		}
+	}
+	if err := b.server.Shutdown(ctx); err != nil {
+		return errors.Join(err, b.server.Close())
+	}
+	return nil
 }
 
 // newTLSConfig serves the certificate that the files hold now, also after they

@@ -40,6 +40,10 @@ func run(ctx context.Context, s *settings, log *slog.Logger, up func(addresses))
 		}
 		err = g.wait(ctx)
 	}
+	if err != nil {
+		// Also for those who only collect the log; the command prints it, too.
+		log.Error("the gateway ends", "error", err)
+	}
 	return errors.Join(err, g.stop())
 }
 
@@ -159,12 +163,15 @@ func (g *gateway) serve(public, admin net.Listener) error {
 	g.ready.add("store", g.publisher.Ready)
 	operator := g.httpServer(newAdmin(g.registry, &g.ready))
 	operator.WriteTimeout = 0 // a profile takes as long as it is asked to
-	g.onStop("operator's requests", operator.Shutdown)
-	// Requests under way are finished and no new ones taken; what still comes in
-	// when the time is up is refused, so that nothing is half done when NATS closes.
+	// Nothing is lost with a profile or a scrape that is under way.
+	g.onStop("operator's requests", func(context.Context) error { return operator.Close() })
+	goodbye := newGoodbye(web)
 	g.onStop("requests", func(ctx context.Context) error {
+		// A part of the time is kept for what comes after the requests.
+		ctx, cancel := context.WithTimeout(ctx, g.settings.ShutdownTimeout*3/4)
+		defer cancel()
 		defer in.Drain()
-		return web.Shutdown(ctx)
+		return goodbye.shutdown(ctx, public)
 	})
 	go g.serveOn(web, public)
 	go g.serveOn(operator, admin)
@@ -178,7 +185,7 @@ func (g *gateway) serveOn(server *http.Server, listener net.Listener) {
 	if server.TLSConfig != nil {
 		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
 	}
-	if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := serve(listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		g.failed <- fmt.Errorf("listener on %s: %w", listener.Addr(), err)
 	}
 }

@@ -42,7 +42,7 @@ func (g *gateway) startSync() (func() error, error) {
 	}
 	sync, err := embedded.OpenSync(g.settings.DataDir)
 	if err != nil {
-		g.log.Warn("GATEWAY_SYNC=group is not possible here: every event is synced on its own, as with always", "reason", err)
+		g.log.Warn("GATEWAY_SYNC=group is not possible here: events are synced one by one, as with always, for what that is worth on this filesystem", "reason", err)
 		return nil, nil
 	}
 	g.onStop("sync", func(context.Context) error { return sync.Close() })

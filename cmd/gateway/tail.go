@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
@@ -119,6 +122,11 @@ func (t *tail) run(ctx context.Context, s *settings, w io.Writer) error {
 }
 
 func (t *tail) follow(ctx context.Context, stream jetstream.Stream, w io.Writer) error {
+	if captured := stream.CachedInfo().Config.Subjects; t.filter != "" && !slices.ContainsFunc(captured, func(s string) bool {
+		return server.SubjectsCollide(s, t.filter)
+	}) {
+		return fmt.Errorf("no event can match %q: the stream holds %s", t.filter, strings.Join(captured, ", "))
+	}
 	cfg, skip, err := t.position(ctx, stream)
 	if err != nil {
 		return err
@@ -205,23 +213,31 @@ func (t *tail) print(w io.Writer, m jetstream.Msg) error {
 		_, err := fmt.Fprintf(w, "%s\n", m.Data())
 		return err
 	}
+	line := m.Subject() + "  not an event"
 	var e schema.Event
-	if err := json.Unmarshal(m.Data(), &e); err != nil {
-		_, err = fmt.Fprintf(w, "%s  not an event: %v\n", m.Subject(), err)
-		return err
+	var d schema.DeadLetter
+	if json.Unmarshal(m.Data(), &e) == nil && e.SpecVersion != "" {
+		line = eventLine(m.Subject(), &e)
+	} else if json.Unmarshal(m.Data(), &d) == nil && d.Reason != "" {
+		line = fmt.Sprintf("%s  %s  %q  %d bytes", d.ReceivedAt.Format(lineTime), m.Subject(), d.Detail, d.Length)
 	}
-	_, err := fmt.Fprintln(w, eventLine(m.Subject(), &e))
+	_, err := fmt.Fprintln(w, line)
 	return err
 }
+
+const lineTime = "2006-01-02T15:04:05.000Z"
 
 // eventLine is an event for people: when, on which subject, what and who. What
 // came from outside is quoted, so that it cannot play with the terminal.
 func eventLine(subject string, e *schema.Event) string {
-	return e.Time.Format("2006-01-02T15:04:05.000Z") + "  " + subject + "  " + eventDetail(e)
+	return e.Time.Format(lineTime) + "  " + subject + "  " + eventDetail(e)
 }
 
 func eventDetail(e *schema.Event) string {
 	line := string(e.Data.Kind)
+	if e.Data.Channel != schema.ChannelPrimary {
+		line += "  channel=" + string(e.Data.Channel)
+	}
 	for _, field := range []struct{ name, value string }{
 		{"title", e.Data.Title}, {"payload", payloadText(e.Data.Payload)}, {"ref", refText(e.Data.Referral)},
 		{"user", e.Data.User.ID}, {"user_ref", e.Data.User.Ref},
