@@ -8,6 +8,8 @@
 
 GO       ?= go
 FUZZTIME ?= 30s
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 ROUNDS   ?= 50
 BENCHRUNS ?= 5
 BENCHTIME ?= 2s
@@ -20,7 +22,7 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.8.0
 all: build test
 
 build:
-	$(GO) build -o bin/gateway ./cmd/gateway
+	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT)" -o bin/gateway ./cmd/gateway
 
 test:
 	$(GO) test ./...

@@ -80,9 +80,6 @@ func (s *Server) checkSigned(r *http.Request) error {
 		return nil
 	}
 	s.refuseSignature(r, reason)
-	if reason == reasonMissing {
-		return errNoSignature
-	}
 	return errSignature
 }
 

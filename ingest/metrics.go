@@ -33,7 +33,7 @@ func newMetrics(reg prometheus.Registerer, labelLimit int) *metrics {
 		requestDuration: histogram("gateway_http_request_duration_seconds",
 			"Time from the request's header to the answer.", prometheus.DefBuckets, "handler", "code"),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "gateway_in_flight_requests", Help: "Deliveries being worked on now."}),
+			Name: "gateway_in_flight_requests", Help: "Deliveries being worked on now, from when their signature was verified."}),
 		signatureFailures: counter("gateway_signature_failures_total",
 			"Requests refused because of their signature, by the reason.", "platform", "reason"),
 		signatureVerified: counter("gateway_signature_verified_total",

@@ -26,7 +26,6 @@ func (p *problem) Error() string { return p.Detail }
 // The errors that are the same for every request.
 var (
 	errNotFound    = refusal(http.StatusNotFound, "there is no webhook at this path; expected /webhooks/meta")
-	errNoSignature = refusal(http.StatusUnauthorized, "signature is missing: expected the header X-Hub-Signature-256")
 	errSignature   = refusal(http.StatusUnauthorized, "signature does not match")
 	errVerifyToken = refusal(http.StatusForbidden, "verify token does not match")
 	errHandshake   = refusal(http.StatusBadRequest, "not a handshake: expected hub.mode=subscribe, hub.verify_token and hub.challenge")

@@ -247,14 +247,14 @@ func TestRefusals(t *testing.T) {
 		status int
 		detail string
 	}{
-		{"unsigned", body, map[string]string{headerSignature: ""}, 401, errNoSignature.Detail},
+		{"unsigned", body, map[string]string{headerSignature: ""}, 401, "signature does not match"},
 		{"sha1 only", body, map[string]string{headerSignature: "", headerSignatureOld: "sha1=00"}, 401, "signature does not match"},
 		{"not hex", body, map[string]string{headerSignature: "sha256=xyz"}, 401, "signature does not match"},
 		{"short", body, map[string]string{headerSignature: "sha256=00"}, 401, "signature does not match"},
 		{"no scheme", body, map[string]string{headerSignature: strings.Repeat("0", 64)}, 401, "signature does not match"},
 		{"another secret", body, map[string]string{headerSignature: signatureOf("other", body)}, 401, "signature does not match"},
 		{"another body", append(bytes.Clone(body), '\n'), map[string]string{headerSignature: signatureOf(testSecret, body)}, 401, "signature does not match"},
-		{"unsigned and not JSON", []byte("{"), map[string]string{headerSignature: ""}, 401, errNoSignature.Detail},
+		{"unsigned and not JSON", []byte("{"), map[string]string{headerSignature: ""}, 401, "signature does not match"},
 		{"form", body, map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, 415, errMediaType.Detail},
 		{"text", body, map[string]string{"Content-Type": "text/json"}, 415, errMediaType.Detail},
 		{"no media type", body, map[string]string{"Content-Type": ";"}, 415, errMediaType.Detail},

@@ -51,7 +51,14 @@ func TestOperatorsListener(t *testing.T) {
 		t.Errorf("pprof: %d", status)
 	}
 	_, scrape := p.get(p.at.admin + "/metrics")
+	manual, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range contractMetrics {
+		if documented := strings.TrimSuffix(name, "_bucket"); strings.HasPrefix(name, "gateway_") && !strings.Contains(string(manual), "`"+documented+"`") {
+			t.Errorf("docs/metrics.md does not have %s", documented)
+		}
 		if !strings.Contains(scrape, "\n"+name+"{") && !strings.Contains(scrape, "\n"+name+" ") {
 			t.Errorf("no %s in the scrape", name)
 		}
