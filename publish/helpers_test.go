@@ -155,21 +155,6 @@ func mustPublish(t testing.TB, p *Publisher, items ...schema.Item) []schema.Outc
 	return outcomes
 }
 
-// admin is a client of its own beside the publisher's.
-func admin(t testing.TB, url string, opts ...nats.Option) jetstream.JetStream {
-	t.Helper()
-	nc, err := nats.Connect(url, opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
-}
-
 func inProcess(cfg Config) nats.Option { return nats.InProcessServer(cfg.InProcess) }
 
 func info(t testing.TB, js jetstream.JetStream, name string) *jetstream.StreamInfo {

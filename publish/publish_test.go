@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/postback-gateway/gateway/publish/natstest"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -28,7 +29,7 @@ func TestPublishStoresEventsInOrder(t *testing.T) {
 			t.Fatalf("outcome %d: %s", i, outcome)
 		}
 	}
-	all := stored(t, admin(t, "", inProcess(cfg)), "POSTBACKS")
+	all := stored(t, natstest.JetStream(t, "", inProcess(cfg)), "POSTBACKS")
 	if len(all) != n {
 		t.Fatalf("stored %d of %d", len(all), n)
 	}
@@ -60,7 +61,7 @@ func TestPublishTellsDuplicatesAndDeadLetters(t *testing.T) {
 	if got := mustPublish(t, p, items...); !slices.Equal(got, want) {
 		t.Errorf("again: %v, want %v", got, want)
 	}
-	letters := stored(t, admin(t, "", inProcess(cfg)), "POSTBACKS_DEADLETTER")
+	letters := stored(t, natstest.JetStream(t, "", inProcess(cfg)), "POSTBACKS_DEADLETTER")
 	if len(letters) != 1 || letters[0].Subject != "deadletter.postback.v1.meta.not_json" {
 		t.Errorf("dead letters: %v", letters)
 	}
@@ -77,7 +78,7 @@ func TestPublishOversizeEventBecomesDeadLetter(t *testing.T) {
 	if got := mustPublish(t, p, click("a", "x"), big, click("b", "x")); !slices.Equal(got, []schema.Outcome{schema.Stored, schema.Rejected, schema.Stored}) {
 		t.Fatalf("outcomes %v", got)
 	}
-	letters := stored(t, admin(t, "", inProcess(cfg)), "POSTBACKS_DEADLETTER")
+	letters := stored(t, natstest.JetStream(t, "", inProcess(cfg)), "POSTBACKS_DEADLETTER")
 	var d schema.DeadLetter
 	if err := json.Unmarshal(letters[0].Data, &d); err != nil {
 		t.Fatal(err)
@@ -91,7 +92,7 @@ func TestPublishHeedsTheStreamsMessageSize(t *testing.T) {
 	cfg := embeddedConfig(t)
 	want := cfg.eventStream()
 	want.Replicas, want.MaxMsgSize = 1, 8192
-	if _, err := admin(t, "", inProcess(cfg)).CreateStream(t.Context(), want); err != nil {
+	if _, err := natstest.JetStream(t, "", inProcess(cfg)).CreateStream(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
 	p := mustOpen(t, cfg)
@@ -115,7 +116,7 @@ func TestPublishLargeDeliveryAndManyAtOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if n := info(t, admin(t, "", inProcess(cfg)), "POSTBACKS").State.Msgs; n != 20_000+512*10 {
+	if n := info(t, natstest.JetStream(t, "", inProcess(cfg)), "POSTBACKS").State.Msgs; n != 20_000+512*10 {
 		t.Errorf("stored %d", n)
 	}
 }
@@ -142,7 +143,7 @@ func TestPublishFullStreamIsRefusedAtOnce(t *testing.T) {
 
 func TestPublishWhereAnotherStreamAnswers(t *testing.T) {
 	cfg := embeddedConfig(t)
-	js := admin(t, "", inProcess(cfg))
+	js := natstest.JetStream(t, "", inProcess(cfg))
 	p := mustOpen(t, cfg)
 	if err := js.DeleteStream(t.Context(), "POSTBACKS"); err != nil {
 		t.Fatal(err)
@@ -162,7 +163,7 @@ func TestDeletedStreamIsMadeAgain(t *testing.T) {
 	cfg := embeddedConfig(t)
 	p := mustOpen(t, cfg)
 	mustPublish(t, p, clicks("m", 3)...)
-	js := admin(t, "", inProcess(cfg))
+	js := natstest.JetStream(t, "", inProcess(cfg))
 	for _, name := range []string{cfg.Stream, cfg.deadLetterStream()} {
 		if err := js.DeleteStream(t.Context(), name); err != nil {
 			t.Fatal(err)

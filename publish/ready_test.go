@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
 func TestReady(t *testing.T) {
@@ -41,7 +43,7 @@ func TestReady(t *testing.T) {
 			cfg := embeddedConfig(t)
 			cfg.DataDir = t.TempDir()
 			p := mustOpen(t, cfg)
-			if err := tt.spoil(p, admin(t, "", inProcess(cfg))); err != nil {
+			if err := tt.spoil(p, natstest.JetStream(t, "", inProcess(cfg))); err != nil {
 				t.Fatal(err)
 			}
 			if tt.want == "" {

@@ -208,7 +208,7 @@ func TestWrongStreamFoundAfterOpen(t *testing.T) {
 	needsProcess(t)
 	s := natstest.New(t, natstest.FreePort(t), "")
 	s.Start()
-	js := admin(t, s.URL())
+	js := natstest.JetStream(t, s.URL())
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "POSTBACKS", Subjects: []string{"orders"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +246,7 @@ func TestServerKilledAndRestarted(t *testing.T) {
 		t.Errorf("what was stored before: %v", got)
 	}
 	mustPublish(t, p, clicks("during", 3)...)
-	if n := info(t, admin(t, s.URL()), "POSTBACKS").State.Msgs; n != 6 {
+	if n := info(t, natstest.JetStream(t, s.URL()), "POSTBACKS").State.Msgs; n != 6 {
 		t.Errorf("%d stored, want 6", n)
 	}
 	if lost, back := strings.Count(log.String(), "NATS lost"), strings.Count(log.String(), "NATS restored"); lost != 1 || back != 1 {
@@ -268,14 +268,14 @@ func TestPublishThroughARestart(t *testing.T) {
 		_, err := p.Publish(withDeadline(t, 20*time.Second), clicks("m", 50_000))
 		done <- err
 	}()
-	js := admin(t, s.URL())
+	js := natstest.JetStream(t, s.URL())
 	eventually(t, "some are stored", func() bool { return info(t, js, "POSTBACKS").State.Msgs > 1000 })
 	s.Kill()
 	s.Start()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if n := info(t, admin(t, s.URL()), "POSTBACKS").State.Msgs; n != 50_000 {
+	if n := info(t, natstest.JetStream(t, s.URL()), "POSTBACKS").State.Msgs; n != 50_000 {
 		t.Errorf("%d stored, want 50000", n)
 	}
 }
@@ -303,7 +303,7 @@ func TestClusterReplicas(t *testing.T) {
 			p := mustOpen(t, cfg)
 			eventually(t, "ready", func() bool { return p.Ready(t.Context()) == nil })
 			mustPublish(t, p, append(clicks("m", 20), rubbish("x"))...)
-			js := admin(t, cfg.Servers)
+			js := natstest.JetStream(t, cfg.Servers)
 			for _, name := range []string{"POSTBACKS", "POSTBACKS_DEADLETTER"} {
 				if got := info(t, js, name).Config.Replicas; got != tt.replicas {
 					t.Errorf("%s has %d replicas, want %d", name, got, tt.replicas)
@@ -336,7 +336,7 @@ func TestClusterWaitsForItsThirdServer(t *testing.T) {
 	needsProcess(t)
 	servers := cluster(t, 3)
 	cfg := serverConfig(servers...)
-	js := admin(t, cfg.Servers)
+	js := natstest.JetStream(t, cfg.Servers)
 	eventually(t, "a leader", func() bool {
 		_, err := js.AccountInfo(context.Background())
 		return err == nil
@@ -346,7 +346,7 @@ func TestClusterWaitsForItsThirdServer(t *testing.T) {
 	p := mustOpen(t, cfg)
 	servers[2].Start()
 	eventually(t, "ready", func() bool { return p.Ready(t.Context()) == nil })
-	if r := info(t, admin(t, cfg.Servers), "POSTBACKS").Config.Replicas; r != 3 {
+	if r := info(t, natstest.JetStream(t, cfg.Servers), "POSTBACKS").Config.Replicas; r != 3 {
 		t.Errorf("%d replicas", r)
 	}
 }

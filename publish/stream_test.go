@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/postback-gateway/gateway/publish/natstest"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -15,7 +16,7 @@ func TestStreamsAreCreated(t *testing.T) {
 	cfg := embeddedConfig(t)
 	cfg.MaxBytes = 1 << 20
 	mustOpen(t, cfg)
-	js := admin(t, "", inProcess(cfg))
+	js := natstest.JetStream(t, "", inProcess(cfg))
 	events, letters := info(t, js, "POSTBACKS").Config, info(t, js, "POSTBACKS_DEADLETTER").Config
 	if events.Subjects[0] != "postback.v1.>" || events.Discard != jetstream.DiscardNew || events.MaxBytes != 1<<20 {
 		t.Errorf("events: %+v", events)
@@ -77,7 +78,7 @@ func TestExistingStream(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := embeddedConfig(t)
-			js := admin(t, "", inProcess(cfg))
+			js := natstest.JetStream(t, "", inProcess(cfg))
 			existing := good
 			tt.change(&existing)
 			if _, err := js.CreateStream(t.Context(), existing); err != nil {
@@ -98,7 +99,7 @@ func TestExistingStream(t *testing.T) {
 
 func TestSealedStream(t *testing.T) {
 	cfg := embeddedConfig(t)
-	js := admin(t, "", inProcess(cfg))
+	js := natstest.JetStream(t, "", inProcess(cfg))
 	c := cfg.eventStream()
 	c.Replicas = 1
 	if _, err := js.CreateStream(t.Context(), c); err != nil {
@@ -115,7 +116,7 @@ func TestSealedStream(t *testing.T) {
 
 func TestSubjectsOfAnotherStream(t *testing.T) {
 	cfg := embeddedConfig(t)
-	js := admin(t, "", inProcess(cfg))
+	js := natstest.JetStream(t, "", inProcess(cfg))
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "CLICKS", Subjects: []string{"postback.v1.messenger.>"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +148,7 @@ func TestStreamThatCannotBeCreated(t *testing.T) {
 
 func TestDifferingStreamIsRemarkedOnce(t *testing.T) {
 	cfg := embeddedConfig(t)
-	js := admin(t, "", inProcess(cfg))
+	js := natstest.JetStream(t, "", inProcess(cfg))
 	c := cfg.eventStream()
 	c.Replicas, c.Duplicates, c.Discard, c.MaxMsgs = 1, time.Minute, jetstream.DiscardOld, 10
 	if _, err := js.CreateStream(t.Context(), c); err != nil {

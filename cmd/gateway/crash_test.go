@@ -11,10 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/postback-gateway/gateway/ingest/simulate"
+	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
 // crashRounds is how often the gateway is killed; CRASH_ROUNDS sets it.
@@ -121,16 +119,7 @@ func (p *gatewayProcess) delivered(secret, id string, times int) bool {
 // storedIDs reads the whole stream as a consumer and counts each event's id.
 func (p *gatewayProcess) storedIDs() map[string]int {
 	p.t.Helper()
-	nc, err := nats.Connect(p.at.nats)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	stream, err := js.Stream(p.t.Context(), "POSTBACKS")
+	stream, err := natstest.JetStream(p.t, p.at.nats).Stream(p.t.Context(), "POSTBACKS")
 	if err != nil {
 		p.t.Fatal(err)
 	}

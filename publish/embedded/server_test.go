@@ -13,6 +13,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
 func start(t *testing.T, cfg Config) *Server {
@@ -25,27 +27,13 @@ func start(t *testing.T, cfg Config) *Server {
 	return s
 }
 
-func connect(t *testing.T, url string, opts ...nats.Option) jetstream.JetStream {
-	t.Helper()
-	nc, err := nats.Connect(url, opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
-}
-
 func TestStoreOutlivesTheServer(t *testing.T) {
 	cfg := Config{Dir: t.TempDir(), DontListen: true, SyncAlways: true}
 	first := start(t, cfg)
 	if first.ClientURL() != "" {
 		t.Errorf("a server that does not listen has the URL %s", first.ClientURL())
 	}
-	js := connect(t, "", nats.InProcessServer(first))
+	js := natstest.JetStream(t, "", nats.InProcessServer(first))
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +42,7 @@ func TestStoreOutlivesTheServer(t *testing.T) {
 	}
 	first.Shutdown()
 	second := start(t, cfg)
-	s, err := connect(t, "", nats.InProcessServer(second)).Stream(t.Context(), "S")
+	s, err := natstest.JetStream(t, "", nats.InProcessServer(second)).Stream(t.Context(), "S")
 	if err != nil || s.CachedInfo().State.Msgs != 1 {
 		t.Errorf("after a restart: %v, %v", s, err)
 	}
@@ -67,7 +55,7 @@ func TestStoreOutlivesTheServer(t *testing.T) {
 // now, as it is when the disk holds the stream's own data after a restart.
 func TestStreamLimitIsNotBoundByTheDisk(t *testing.T) {
 	s := start(t, Config{Dir: t.TempDir(), DontListen: true})
-	js := connect(t, "", nats.InProcessServer(s))
+	js := natstest.JetStream(t, "", nats.InProcessServer(s))
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}, MaxBytes: 1 << 60}); err != nil {
 		t.Error(err)
 	}
@@ -81,8 +69,8 @@ func TestTokenIsAskedOfEveryone(t *testing.T) {
 	if _, err := nats.Connect(s.ClientURL()); !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("a consumer without the token: %v", err)
 	}
-	connect(t, s.ClientURL(), nats.Token("secret"))
-	connect(t, "", nats.InProcessServer(s), nats.Token("secret"))
+	natstest.JetStream(t, s.ClientURL(), nats.Token("secret"))
+	natstest.JetStream(t, "", nats.InProcessServer(s), nats.Token("secret"))
 }
 
 func TestPortTaken(t *testing.T) {
