@@ -30,6 +30,14 @@ func FuzzMetaDelivery(f *testing.F) {
 		}
 		f.Add(body)
 	}
+	for _, body := range []string{
+		amongGood(`5`), amongGood(`{"postback":null}`), amongGood("{\"sender\":{\"id\":\"u\"},\"postback\":{\"title\":\"\xff\"}}"),
+		amongGood(`{"sender":{"id":1e3},"timestamp":-1e400,"postback":{"mid":"\ud83d","mid":"x"}}`),
+		amongGood(strings.Repeat("[", 9000) + strings.Repeat("]", 9000)), strings.Repeat(`{"entry":[`, 6000),
+		`[{"object":"page"},{"value":{},"field":"messaging_postbacks"},null]`, okPostback + okPostback, "\xef\xbb\xbf{}",
+	} {
+		f.Add([]byte(body))
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		b := &batch{receivedAt: testNow, includeRaw: len(body)%2 == 0}
 		b.readMeta(bytes.Clone(body))

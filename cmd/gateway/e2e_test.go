@@ -400,6 +400,8 @@ func TestCommands(t *testing.T) {
 	}
 	command(t, exitFailed, "send", "--secret", "wrong")
 	command(t, exitUsage, "send", "--count", "0")
+	command(t, exitUsage, "send", "--url", "nonsense")
+	command(t, exitFailed, "tail", "plan.>")
 	command(t, exitUsage, "tail", "--last", "1", "--since", "1h")
 	if out := command(t, exitDone, "health"); out != "ready\n" {
 		t.Errorf("health: %q", out)

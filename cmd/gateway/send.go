@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -82,6 +83,9 @@ func (s *sender) prepare(cmd *cobra.Command) error {
 		return err
 	}
 	s.url = strings.TrimSuffix(cmp.Or(s.url, webhookURL(&settings)), "/")
+	if u, err := url.Parse(s.url); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return badUsage(cmd, "--url %q: expected a base address like http://127.0.0.1:8080", s.url)
+	}
 	if s.secret == "" {
 		s.secret, err = appSecret(&settings)
 	}
@@ -148,7 +152,7 @@ func (s *sender) run(ctx context.Context, w io.Writer) error {
 func (s *sender) post(ctx context.Context, w io.Writer) (ok bool, err error) {
 	request, err := simulate.Request(s.url, s.secret, simulate.Messenger(s.click))
 	if err != nil {
-		return false, fmt.Errorf("--url %q: %w: expected a base address like http://127.0.0.1:8080", s.url, err)
+		return false, err
 	}
 	start := time.Now()
 	response, err := s.client.Do(request.WithContext(ctx))
