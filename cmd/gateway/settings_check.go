@@ -146,6 +146,7 @@ func (c *checker) checkStream() {
 		c.wrong("STREAM_REPLICAS", `"%d" needs a cluster: expected 0 or 1, or GATEWAY_NATS_URL set`, c.StreamReplicas)
 	}
 	c.checkOneOf("SYNC", c.Sync, syncGroup, syncAlways, syncInterval)
+	c.checkOneOf("FALLBACK", c.Fallback, "true", "false", off)
 	c.checkRetention()
 }
 

@@ -19,11 +19,19 @@ var notYet = []struct {
 	name  string
 	given func(*settings) bool
 }{
-	{"TELEGRAM_SECRETS", func(s *settings) bool { return len(s.TelegramSecrets) > 0 }},
 	{"RELAY", func(s *settings) bool { return s.Relay }},
 	{"TLS_CLIENT_CA", func(s *settings) bool { return s.TLSClientCA != "" }},
-	{"FALLBACK", func(s *settings) bool { return s.Fallback != off }},
-	{"OTLP_ENDPOINT", func(s *settings) bool { return s.OTLPEndpoint.set() }},
+}
+
+// noEffectYet lists those that are only warned about: without them less is done,
+// and nothing is lost or less safe. Delete a row with its feature, as above.
+var noEffectYet = []struct {
+	name, so string
+	given    func(*settings) bool
+}{
+	{"TELEGRAM_SECRETS", "Telegram's webhooks are answered 404", func(s *settings) bool { return len(s.TelegramSecrets) > 0 }},
+	{"FALLBACK", "unclaimed events are not published again", func(s *settings) bool { return s.Fallback == "true" }},
+	{"OTLP_ENDPOINT", "no traces are sent", func(s *settings) bool { return s.OTLPEndpoint.set() }},
 }
 
 // checkNotYet comes last and leaves alone what is wrong in itself.
@@ -40,6 +48,11 @@ func (s *settings) warnings() []string {
 	var all []string
 	if s.MetaAllowUnsigned {
 		all = append(all, "GATEWAY_META_ALLOW_UNSIGNED is true: whoever reaches the webhook can post events, so use it for tests only")
+	}
+	for _, row := range noEffectYet {
+		if row.given(s) {
+			all = append(all, envPrefix+row.name+" is not built yet in this version: "+row.so)
+		}
 	}
 	if s.embedded() && s.Sync == syncInterval {
 		all = append(all, "GATEWAY_SYNC is interval: a power cut can lose events that were answered 200")
