@@ -11,11 +11,9 @@ import (
 )
 
 const (
-	// firstRead is what every request may send at once: nearly all deliveries fit.
-	firstRead = 8 << 10
-	// pooledBody is the largest buffer that is kept for the next delivery; larger
-	// ones are left to the collector, so that one burst does not hold memory for ever.
-	pooledBody = 64 << 10
+	// firstRead is what every request may send at once, in bytes: nearly all
+	// deliveries fit. Buffers of this size are used again.
+	firstRead = 16 << 10
 	// readBudget bounds what all bodies together take beyond their firstRead,
 	// in bytes. A sender has to deliver what it is charged for, and has not shown
 	// that it is the platform yet; small deliveries pass whatever large ones do.
@@ -37,11 +35,13 @@ func (s *Server) newBody() *body {
 	return b
 }
 
-// release gives buffer and budget back; nothing may use the bytes any more.
+// release gives buffer and budget back; nothing may use the bytes any more. A
+// buffer that has grown is left to the collector: the next request has not been
+// charged for it, and one burst must not hold memory for ever.
 func (b *body) release() {
 	b.spent.Add(-b.charged)
 	b.charged = 0
-	if cap(b.bytes) <= pooledBody {
+	if cap(b.bytes) == firstRead {
 		b.bytes = b.bytes[:0]
 		bodies.Put(b)
 	}
