@@ -16,6 +16,10 @@ const (
 	reconnectJitter = 100 * time.Millisecond
 	pingInterval    = 2 * time.Second
 	maxPings        = 2
+	// writeTimeout is for one write to the socket. While it lasts the client lets
+	// nobody else publish; its default of a minute would hold every delivery when
+	// a server stops reading.
+	writeTimeout = time.Second
 )
 
 // options returns the connection options without the handlers. Every file is
@@ -31,6 +35,7 @@ func (c *Config) options() ([]nats.Option, error) {
 		// Nothing is kept for later: a delivery that is not stored now is
 		// delivered again by the platform.
 		nats.ReconnectBufSize(-1),
+		nats.FlusherTimeout(writeTimeout),
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(maxPings),
 		// Refused credentials end Open, but not a gateway that runs: they may be

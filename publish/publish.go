@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/postback-gateway/gateway/schema"
@@ -117,7 +118,10 @@ func (p *Publisher) attempt(ctx context.Context, l *link, messages []message) er
 			continue
 		}
 		// Where one cannot be sent none after it is, so that they keep their order.
-		if first = m.send(l.js); first != nil {
+		if first = p.canSend(ctx); first == nil {
+			first = m.send(l.js)
+		}
+		if first != nil {
 			break
 		}
 	}
@@ -131,6 +135,15 @@ func (p *Publisher) attempt(ctx context.Context, l *link, messages []message) er
 		}
 	}
 	return first
+}
+
+// canSend tells whether a send would return at once: it blocks while the
+// connection is being restored, whatever ctx says.
+func (p *Publisher) canSend(ctx context.Context) error {
+	if !p.online.Load() {
+		return nats.ErrDisconnected
+	}
+	return ctx.Err()
 }
 
 // endure waits until what was acknowledged is durable. Duplicates wait too: what

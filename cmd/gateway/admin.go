@@ -68,11 +68,24 @@ func (r *readiness) ask(ctx context.Context) error {
 	defer cancel()
 	var errs []error
 	for _, c := range checks {
-		if err := c.do(ctx); err != nil {
+		if err := within(ctx, c.do); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// within gives a check no more time than ctx has, even where it blocks on
+// something that knows no context; it ends by itself a little later then.
+func within(ctx context.Context, do func(context.Context) error) error {
+	done := make(chan error, 1)
+	go func() { done <- do(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("no answer in time: %w", ctx.Err())
+	}
 }
 
 // newAdmin returns what the operator's listener answers.

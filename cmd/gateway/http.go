@@ -38,7 +38,7 @@ func (g *gateway) httpServer(handler http.Handler) *http.Server {
 	}
 }
 
-// goodbye ends a server without an error that a client would see.
+// goodbye ends a server without an error on the connections that clients keep.
 //
 // http.Server.Shutdown closes every connection that is idle at that moment,
 // maybe while the next delivery is on its way on it: the client gets a reset
