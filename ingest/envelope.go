@@ -208,10 +208,8 @@ func (w *walker) list(e *envelope, name string, item func() error) error {
 func (w *walker) text(e *envelope, to *string) error {
 	switch w.dec.PeekKind() {
 	case '"', '0':
-		token, err := w.dec.ReadToken()
-		if err == nil {
-			*to = token.String()
-		}
+		sent, err := readText(w.dec)
+		*to = sent
 		return err
 	case 'n':
 		return w.dec.SkipValue()

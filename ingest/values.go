@@ -21,24 +21,27 @@ type text string
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (t *text) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	switch kind := d.PeekKind(); kind {
-	case '"':
-		token, err := d.ReadToken()
-		if err == nil {
-			*t = text(token.String())
-		}
-		return err
-	case '0':
-		number, err := d.ReadValue()
-		if err == nil && strings.ContainsAny(string(number), ".eE") {
+	case '"', '0':
+		sent, err := readText(d)
+		if err == nil && kind == '0' && strings.ContainsAny(sent, ".eE") {
 			return shapeError("has to be a string or an integer")
 		}
-		*t = text(number)
+		*t = text(sent)
 		return err
 	case 'n':
 		return d.SkipValue()
 	default:
 		return shapeError("has to be a string, this is a JSON " + kindName(kind))
 	}
+}
+
+// readText reads a string, or a number as it was sent.
+func readText(d *jsontext.Decoder) (string, error) {
+	token, err := d.ReadToken()
+	if err != nil {
+		return "", err
+	}
+	return token.String(), nil
 }
 
 // stamp is a timestamp as it was sent: the text of a number or string, or
@@ -48,15 +51,9 @@ type stamp string
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (s *stamp) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	switch d.PeekKind() {
-	case '"':
-		token, err := d.ReadToken()
-		if err == nil {
-			*s = stamp(token.String())
-		}
-		return err
-	case '0':
-		number, err := d.ReadValue()
-		*s = stamp(number)
+	case '"', '0':
+		sent, err := readText(d)
+		*s = stamp(sent)
 		return err
 	default:
 		return d.SkipValue()
