@@ -1,12 +1,16 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -51,7 +55,19 @@ const readyTimeout = 10 * time.Second
 
 // Server is a running NATS server. It is a nats.InProcessConnProvider and safe
 // for concurrent use.
-type Server struct{ ns *server.Server }
+//
+// A server whose store has failed to write takes nothing more, and still answers
+// as if it were well: it is started again in its place. Connections to it are
+// lost then, and restored like any other.
+type Server struct {
+	cfg Config
+	log *slog.Logger
+
+	running atomic.Pointer[server.Server]
+	failed  atomic.Pointer[error] // why there is no server that stores; nil while there is one
+	stop    context.CancelFunc    // the watcher
+	watcher sync.WaitGroup
+}
 
 // Start runs a server and returns when it serves connections, the store
 // recovered. The error says what to do.
@@ -59,19 +75,93 @@ func Start(cfg Config, logger *slog.Logger) (*Server, error) {
 	if err := cfg.checkAddress(); err != nil {
 		return nil, err
 	}
-	ns, err := server.NewServer(cfg.options())
-	if err != nil {
-		return nil, fmt.Errorf("embedded NATS server: %w", err)
-	}
-	log := &bridge{log: logger}
-	ns.SetLoggerV2(log, false, false, false)
-	ns.Start()
-	s := &Server{ns}
-	if err := s.checkStarted(log, cfg); err != nil {
-		s.Shutdown()
+	watching, stop := context.WithCancel(context.Background())
+	s := &Server{cfg: cfg, log: logger, stop: stop}
+	if err := s.start(); err != nil {
+		stop()
 		return nil, err
 	}
+	if !cfg.DontListen {
+		s.cfg.Port = s.running.Load().Addr().(*net.TCPAddr).Port // for the next start
+	}
+	s.watcher.Go(func() { s.watch(watching) })
 	return s, nil
+}
+
+func (s *Server) start() error {
+	ns, err := server.NewServer(s.cfg.options())
+	if err != nil {
+		return fmt.Errorf("embedded NATS server: %w", err)
+	}
+	log := &bridge{log: s.log}
+	ns.SetLoggerV2(log, false, false, false)
+	ns.Start()
+	if err := checkStarted(ns, log, &s.cfg); err != nil {
+		shutdown(ns)
+		return err
+	}
+	s.running.Store(ns)
+	return nil
+}
+
+// watchInterval is how often the server is asked how its store is.
+const watchInterval = time.Second
+
+// watch starts the server again when its store has failed, as often as it takes.
+func (s *Server) watch(ctx context.Context) {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			s.mend()
+		}
+	}
+}
+
+func (s *Server) mend() {
+	err := s.health()
+	if err == nil {
+		s.failed.Store(nil)
+		return
+	}
+	s.failed.Store(&err)
+	s.log.Error("the store of the embedded NATS server has failed: it is started again", slog.Any("error", err))
+	shutdown(s.running.Load())
+	if err := s.start(); err != nil {
+		s.failed.Store(&err)
+		s.log.Error("the embedded NATS server does not start again; trying further", slog.Any("error", err))
+		return
+	}
+	s.failed.Store(nil)
+	s.log.Info("the embedded NATS server is up again")
+}
+
+// health returns the error after which the server stores nothing more. It knows
+// other troubles, such as a stream that is being deleted, that a new start would
+// not mend.
+func (s *Server) health() error {
+	ns := s.running.Load()
+	if !ns.JetStreamEnabled() {
+		return errors.New("JetStream has shut itself down") // no space, no permission
+	}
+	for _, e := range ns.Healthz(&server.HealthzOptions{Details: true}).Errors {
+		if strings.Contains(e.Error, "write error:") {
+			return errors.New(e.Error)
+		}
+	}
+	return nil
+}
+
+// Failed returns why the server stores nothing at the moment; nil where that is
+// not known.
+func (s *Server) Failed() error {
+	if err := s.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 func (c *Config) options() *server.Options {
@@ -112,32 +202,38 @@ func (c *Config) checkAddress() error {
 	return l.Close()
 }
 
-func (s *Server) checkStarted(log *bridge, cfg Config) error {
+func checkStarted(ns *server.Server, log *bridge, cfg *Config) error {
 	if text := log.fatal.Load(); text != nil {
 		return fmt.Errorf("the embedded NATS server does not start (%s): check the directory %s (GATEWAY_DATA_DIR)", *text, cfg.storeDir())
 	}
-	if !s.ns.ReadyForConnections(readyTimeout) {
+	if !ns.ReadyForConnections(readyTimeout) {
 		return fmt.Errorf("the embedded NATS server does not accept connections after %s: check GATEWAY_EMBEDDED_LISTEN and GATEWAY_DATA_DIR (%s)", readyTimeout, cfg.storeDir())
 	}
-	if !s.ns.JetStreamEnabled() {
+	if !ns.JetStreamEnabled() {
 		return errors.New("the embedded NATS server runs without its store: check GATEWAY_DATA_DIR (" + cfg.storeDir() + ")")
 	}
 	return nil
 }
 
 // InProcessConn returns a connection within the process. It needs the token too.
-func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
+func (s *Server) InProcessConn() (net.Conn, error) { return s.running.Load().InProcessConn() }
 
 // ClientURL is where consumers connect, without the token; empty with DontListen.
 func (s *Server) ClientURL() string {
-	if s.ns.Addr() == nil {
+	if s.cfg.DontListen {
 		return ""
 	}
-	return s.ns.ClientURL()
+	return s.running.Load().ClientURL()
 }
 
 // Shutdown stops the server and returns when everything is written and closed.
 func (s *Server) Shutdown() {
-	s.ns.Shutdown()
-	s.ns.WaitForShutdown()
+	s.stop()
+	s.watcher.Wait()
+	shutdown(s.running.Load())
+}
+
+func shutdown(ns *server.Server) {
+	ns.Shutdown()
+	ns.WaitForShutdown()
 }
