@@ -75,6 +75,10 @@ func (p *Publisher) remark(got *jetstream.StreamConfig, want jetstream.StreamCon
 		p.log.Warn("the stream exists and keeps its own duplicate window", slog.String("stream", got.Name),
 			slog.Duration("stream_window", got.Duplicates), slog.Duration("GATEWAY_DUPLICATE_WINDOW", want.Duplicates))
 	}
+	if p.cfg.Relayed && want.MaxAge == 0 && got.MaxAge > 0 {
+		p.log.Warn("the stream exists and drops events by their age, whether or not they were relayed",
+			slog.String("stream", got.Name), slog.Duration("max_age", got.MaxAge))
+	}
 	if want.Discard == jetstream.DiscardNew && drops(got) {
 		p.log.Warn("the stream exists and drops its oldest events at its limits, whether or not they were consumed",
 			slog.String("stream", got.Name))

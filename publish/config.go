@@ -54,10 +54,18 @@ type Config struct {
 	// DataDir is where an embedded server stores (GATEWAY_DATA_DIR): Ready asks for
 	// free space there. Empty for servers elsewhere.
 	DataDir string
+	// Failed, where there is one, tells what is known to be wrong with the server
+	// beside what it answers; nil while nothing is. Nothing is published then.
+	Failed func() error
 	// Sync, where there is one, makes durable what was written before it is called
 	// (GATEWAY_SYNC=group): acknowledgements of the server are not enough then, and
 	// one call serves all deliveries that wait. An error of it is final.
 	Sync func() error
+	// Relayed says that a [Relay] moves on what is stored (GATEWAY_RELAY). Then
+	// events that it has not moved yet are kept whatever their age.
+	Relayed bool
+
+	relay bool // this is the cluster that a Relay moves to
 }
 
 const defaultAckTimeout = time.Second

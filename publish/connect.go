@@ -14,7 +14,7 @@ import (
 // How often what failed in the background is tried again.
 const (
 	firstWait = 100 * time.Millisecond
-	lastWait  = 5 * time.Second
+	lastWait  = 400 * time.Millisecond
 )
 
 // maxPending is the library's bound of unacknowledged messages. It is far above
@@ -110,7 +110,6 @@ func (p *Publisher) wake() {
 
 // maintain brings up what is missing, whenever it is woken, until ctx ends.
 func (p *Publisher) maintain(ctx context.Context) {
-	defer p.background.Done()
 	for {
 		select {
 		case <-ctx.Done():
@@ -131,7 +130,7 @@ func (p *Publisher) bringUp(ctx context.Context) {
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		if isFault(err) && !p.isSetUp() {
+		if isFault(err) && !p.isSetUp() && !p.cfg.relay {
 			p.faults <- err
 			return
 		}
@@ -169,6 +168,10 @@ func (p *Publisher) tryEstablish(ctx context.Context) (int, error) {
 		if l, err = p.dial(); err != nil {
 			return 0, err
 		}
+		if p.dialed {
+			p.metrics.reconnects.Inc()
+		}
+		p.dialed = true
 		p.link.Store(l)
 		p.setOnline(true)
 		p.log.Info("connected to NATS", slog.String("servers", p.cfg.where()), slog.String("server", l.nc.ConnectedServerName()))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -36,9 +37,13 @@ func (p *Publisher) encode(item *schema.Item, limit int) (message, error) {
 	if err != nil {
 		return message{}, fmt.Errorf("encode: %w", err)
 	}
-	stream := p.cfg.Stream
+	return p.cfg.message(&m), nil
+}
+
+func (c *Config) message(m *schema.Message) message {
+	stream := c.Stream
 	if m.DeadLetter != "" {
-		stream = p.cfg.deadLetterStream()
+		stream = c.deadLetterStream()
 	}
 	values := []string{m.ID, m.ContentType}
 	return message{
@@ -48,7 +53,25 @@ func (p *Publisher) encode(item *schema.Item, limit int) (message, error) {
 			Data:    m.Data,
 		},
 		stream: stream, reason: m.DeadLetter, outcome: schema.Failed,
-	}, nil
+	}
+}
+
+// fit makes a stored message small enough for servers that take less than the
+// ones that it was stored by; limit is in bytes. Other headers than the gateway's
+// own go with the event.
+func (m *message) fit(c *Config, limit int) error {
+	stored := schema.Message{Subject: m.msg.Subject, ID: m.msg.Header.Get(jetstream.MsgIDHeader), Data: m.msg.Data}
+	if stored.Size() <= limit {
+		return nil
+	}
+	if m.stream == c.deadLetterStream() {
+		stored.DeadLetter = schema.Reason(m.msg.Subject[strings.LastIndexByte(m.msg.Subject, '.')+1:])
+	}
+	small, err := stored.Shrink(c.Root, limit)
+	if err == nil {
+		*m = c.message(&small)
+	}
+	return err
 }
 
 func (m *message) send(js jetstream.JetStream) error {

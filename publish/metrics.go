@@ -13,9 +13,9 @@ import (
 // that are not in use included, so that a dashboard finds every series.
 type metrics struct {
 	publish     prometheus.Histogram
-	connected   prometheus.Gauge
-	reconnects  prometheus.Counter
 	deadLetters *prometheus.CounterVec
+	connection
+	cluster connection // of the relay; connection is unseen then
 
 	syncDuration prometheus.Histogram
 	syncBatch    prometheus.Histogram
@@ -23,6 +23,20 @@ type metrics struct {
 	relayLag     prometheus.Gauge
 	relayed      prometheus.Counter
 	unclaimed    prometheus.Gauge
+}
+
+// connection is what is shown of a connection to NATS. In relay mode it is the
+// one to the cluster: that inside the process tells an operator nothing.
+type connection struct {
+	connected  prometheus.Gauge
+	reconnects prometheus.Counter
+}
+
+func newConnection() connection {
+	return connection{
+		connected:  gauge("gateway_nats_connected", "1 while the gateway is connected to NATS, else 0."),
+		reconnects: counter("gateway_nats_reconnects_total", "Connections to NATS that were lost and restored."),
+	}
 }
 
 // durationBuckets span one acknowledgement in the same process to a store that
@@ -36,16 +50,15 @@ var durationBuckets = []float64{
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		publish:    histogram("gateway_publish_duration_seconds", "Time until the events of one delivery are stored, or given up.", durationBuckets),
-		connected:  gauge("gateway_nats_connected", "1 while the gateway is connected to NATS, else 0."),
-		reconnects: counter("gateway_nats_reconnects_total", "Connections to NATS that were lost and restored."),
+		connection: newConnection(),
 		deadLetters: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gateway_deadletters_total", Help: "Dead letters stored, by reason.",
 		}, []string{"reason"}),
 		syncDuration: histogram("gateway_sync_duration_seconds", "Time of one sync of the data directory to disk.", durationBuckets),
 		syncBatch:    histogram("gateway_sync_batch_size", "Deliveries that one sync served.", prometheus.ExponentialBuckets(1, 2, 11)),
-		relayPending: gauge("gateway_relay_pending_events", "Events that wait to be relayed."),
-		relayLag:     gauge("gateway_relay_lag_seconds", "Age of the oldest event that waits to be relayed."),
-		relayed:      counter("gateway_relayed_events_total", "Events that were relayed."),
+		relayPending: gauge("gateway_relay_pending_events", "Events and dead letters that wait to be relayed."),
+		relayLag:     gauge("gateway_relay_lag_seconds", "Time since the oldest of them was stored."),
+		relayed:      counter("gateway_relayed_events_total", "Events and dead letters that were relayed."),
 		unclaimed:    gauge("gateway_unclaimed_subjects", "Subjects of stored events that no consumer asks for."),
 	}
 	for _, reason := range []schema.Reason{schema.ReasonNotJSON, schema.ReasonMalformed, schema.ReasonTooLarge} {

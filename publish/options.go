@@ -45,6 +45,12 @@ func (c *Config) options() ([]nats.Option, error) {
 	if c.InProcess != nil {
 		opts = append(opts, nats.InProcessServer(c.InProcess))
 	}
+	if c.relay {
+		// A connection that is restored between two messages would let the second
+		// one arrive although the first one was lost with the old connection: a new
+		// one is made between two attempts instead.
+		opts = append(opts, nats.NoReconnect())
+	}
 	opts, err := c.appendCredentials(opts)
 	if err != nil {
 		return nil, err

@@ -94,7 +94,7 @@ func (p *Publisher) limit(l *link) int {
 func (p *Publisher) settle(ctx context.Context, l *link, messages []message) error {
 	for pause := retryWait; ; pause = min(2*pause, maxRetryWait) {
 		err := p.attempt(ctx, l, messages)
-		if err == nil || isFinal(err) {
+		if err == nil || isFinal(err) && !p.madeRoom(ctx, err) {
 			return err
 		}
 		if errors.Is(err, jetstream.ErrNoStreamResponse) {
@@ -106,6 +106,15 @@ func (p *Publisher) settle(ctx context.Context, l *link, messages []message) err
 		case <-time.After(pause):
 		}
 	}
+}
+
+// madeRoom tells whether a stream that refused because it is full has room now.
+func (p *Publisher) madeRoom(ctx context.Context, err error) bool {
+	if p.keeper == nil || apiCode(err) != errCodeStoreFailed {
+		return false
+	}
+	room, err := p.keeper.makeRoom(ctx)
+	return room && err == nil
 }
 
 // attempt publishes what is not stored yet, in order, and collects the
@@ -177,6 +186,8 @@ const (
 	errCodeNotAvailable jetstream.ErrorCode = 10008 // a cluster without its leader
 	errCodeNotLeader    jetstream.ErrorCode = 10009
 	errCodeInProcess    jetstream.ErrorCode = 10158 // the same id is being stored by another publish
+
+	errCodeStoreFailed jetstream.ErrorCode = 10077 // the stream is at a bound
 )
 
 // judge makes a refusal of what a stream answers, but for what passes by itself.

@@ -24,6 +24,7 @@ type Publisher struct {
 	log     *slog.Logger
 	metrics *metrics
 	group   *groupSync // nil where an acknowledgement is enough
+	keeper  *retention // nil where the stream has no bound of the gateway's
 
 	link        atomic.Pointer[link] // nil until there is a connection
 	online      atomic.Bool          // the connection stands; asking it can block while it reconnects
@@ -31,6 +32,7 @@ type Publisher struct {
 	streamLimit atomic.Int64    // largest message that the streams take, bytes; 0: no limit of their own
 	complaint   atomic.Value    // string: what the server reported last
 	remarked    map[string]bool // by stream; of establish alone, which never runs twice at a time
+	dialed      bool            // at least once; of establish alone, too
 
 	kick       chan struct{} // wakes maintain; holds one
 	faults     chan error    // holds one: bringUp ends with it
@@ -57,16 +59,23 @@ type setup struct {
 // metrics are registered with reg, so there can be one Publisher for each; a nil
 // reg leaves them out.
 func Open(ctx context.Context, cfg Config, logger *slog.Logger, reg prometheus.Registerer) (*Publisher, error) {
+	m, err := newMetrics(reg)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	if cfg.Relayed {
+		m.cluster, m.connection = m.connection, newConnection()
+	}
+	return open(ctx, cfg, logger, m)
+}
+
+func open(ctx context.Context, cfg Config, logger *slog.Logger, m *metrics) (*Publisher, error) {
 	if err := cfg.prepare(); err != nil {
 		return nil, err
 	}
 	options, err := cfg.options()
 	if err != nil {
 		return nil, err
-	}
-	m, err := newMetrics(reg)
-	if err != nil {
-		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	p := &Publisher{
 		cfg: cfg, log: logger, metrics: m,
@@ -79,6 +88,9 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, reg prometheus.R
 	if cfg.Sync != nil {
 		p.group = newGroupSync(cfg.Sync, m.observeSync, p.syncFailed)
 	}
+	if cfg.MaxBytes > 0 || cfg.Relayed {
+		p.keeper = newRetention(p)
+	}
 	if err := p.start(ctx); err != nil {
 		return nil, err
 	}
@@ -88,7 +100,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, reg prometheus.R
 // start makes the first try and leaves what is still missing to maintain.
 func (p *Publisher) start(ctx context.Context) error {
 	err := p.establish(ctx)
-	if isFault(err) {
+	if isFault(err) && !p.cfg.relay {
 		p.closing = true // nobody else has the Publisher yet
 		p.shut()
 		return err
@@ -99,8 +111,10 @@ func (p *Publisher) start(ctx context.Context) error {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p.stop = stop
-	p.background.Add(1)
-	go p.maintain(background)
+	p.background.Go(func() { p.maintain(background) })
+	if p.keeper != nil {
+		p.background.Go(func() { p.keeper.run(background) })
+	}
 	return nil
 }
 
@@ -177,11 +191,24 @@ func (p *Publisher) current() (*link, error) {
 			return nil, err
 		}
 	}
+	if p.cfg.Failed != nil {
+		if err := p.cfg.Failed(); err != nil {
+			return nil, fmt.Errorf("%s does not store: %w", p.cfg.where(), err)
+		}
+	}
+	l, err := p.connected()
+	if err != nil {
+		return nil, err
+	}
+	return l, p.checkDisk()
+}
+
+func (p *Publisher) connected() (*link, error) {
 	l := p.link.Load()
 	if l == nil || !p.online.Load() {
 		return nil, fmt.Errorf("not connected to %s: see that the NATS servers run and can be reached", p.cfg.where())
 	}
-	return l, p.checkDisk()
+	return l, nil
 }
 
 var errClosing = errors.New("the gateway is shutting down")

@@ -30,7 +30,11 @@ func (p *Publisher) Ready(ctx context.Context) error {
 	if _, err := p.inspect(ctx, l, p.cfg.deadLetterStream(), p.cfg.deadLetterSubjects()); err != nil {
 		return err
 	}
-	return checkRoom(events, p.limit(l))
+	err = checkRoom(events, p.limit(l))
+	if err != nil && p.keeper != nil {
+		return fmt.Errorf("%w (what cannot be purged: %s)", err, p.keeper.heldBy())
+	}
+	return err
 }
 
 // inspect asks the stream's leader how it is. Where there is none, nobody answers.

@@ -28,8 +28,11 @@ const deadLetterBytes = 1 << 30
 // eventStream is how the stream of the events is created. A full stream refuses
 // what comes, so that the platform keeps it, rather than drop what may still wait
 // for a consumer.
+//
+// Where a relay moves the events on the server does not drop them by their age:
+// the retention does, when they have been moved.
 func (c *Config) eventStream() jetstream.StreamConfig {
-	return jetstream.StreamConfig{
+	s := jetstream.StreamConfig{
 		Name:        c.Stream,
 		Description: "Events of the postback gateway",
 		Subjects:    []string{c.eventSubjects()},
@@ -42,6 +45,10 @@ func (c *Config) eventStream() jetstream.StreamConfig {
 		Replicas:    c.Replicas,
 		AllowDirect: true,
 	}
+	if c.Relayed {
+		s.MaxAge = 0
+	}
+	return s
 }
 
 // deadLetterStreamConfig is how the stream of the dead letters is created. It
@@ -54,6 +61,7 @@ func (c *Config) deadLetterStreamConfig() jetstream.StreamConfig {
 	s.Description = "What the postback gateway could not make an event of"
 	s.Subjects = []string{c.deadLetterSubjects()}
 	s.Discard = jetstream.DiscardOld
+	s.MaxAge = c.MaxAge
 	s.MaxBytes = deadLetterBytes
 	if c.MaxBytes > 0 {
 		s.MaxBytes = max(c.MaxBytes/10, 1)

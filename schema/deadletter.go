@@ -81,11 +81,25 @@ func deadLetter(r Rejection, body []byte) *DeadLetter {
 	}
 }
 
+// message returns the dead letter as it is stored, with as much of body as fits
+// into limit bytes together with the header.
+func (d *DeadLetter) message(root string, body []byte, limit int) (Message, error) {
+	m := Message{
+		Subject:     d.Subject(root),
+		ID:          d.NatsMsgID(),
+		ContentType: dataContentType,
+		DeadLetter:  d.Reason,
+	}
+	var err error
+	m.Data, err = d.encode(body, limit-m.Size())
+	return m, err
+}
+
 // encode returns the dead letter with as much of body as fits into limit bytes.
 func (d *DeadLetter) encode(body []byte, limit int) ([]byte, error) {
 	for keep := min(len(body), limit); ; {
 		d.hold(body[:keep])
-		d.Truncated = len(body) > keep
+		d.Truncated = d.Length > keep
 		out, err := encode(d)
 		if err != nil || len(out) <= limit || keep == 0 {
 			return out, err

@@ -224,8 +224,8 @@ func TestDeadLetterFits(t *testing.T) {
 			if m.Subject != "deadletter.postback.v1.meta.not_json" || m.DeadLetter != ReasonNotJSON {
 				t.Errorf("got %+v", m)
 			}
-			if m.size() > limit || len(body) > limit && m.size() < limit*9/10 {
-				t.Errorf("takes %d of %d bytes", m.size(), limit)
+			if m.Size() > limit || len(body) > limit && m.Size() < limit*9/10 {
+				t.Errorf("takes %d of %d bytes", m.Size(), limit)
 			}
 			checkDeadLetter(t, m.Data, body)
 		})

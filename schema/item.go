@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -53,37 +54,64 @@ func (i *Item) Message(root string, limit int) (Message, error) {
 		ContentType: ContentType,
 		Data:        data,
 	}
-	if m.size() <= limit {
+	if m.Size() <= limit {
 		return m, nil
 	}
 	return i.deadLetter(root, Rejection{
 		Reason:     ReasonTooLarge,
-		Detail:     tooLarge(m.size(), limit),
+		Detail:     tooLarge(m.Size(), limit),
 		Platform:   d.Platform,
 		ReceivedAt: d.ReceivedAt,
 	}, limit)
 }
 
 func (i *Item) deadLetter(root string, r Rejection, limit int) (Message, error) {
-	d := deadLetter(r, i.Body)
-	m := Message{
-		Subject:     d.Subject(root),
-		ID:          d.NatsMsgID(),
-		ContentType: dataContentType,
-		DeadLetter:  r.Reason,
+	return deadLetter(r, i.Body).message(root, i.Body, limit)
+}
+
+// Shrink returns a message that was stored and whose [Message.Size] is over the
+// limit of other servers, in bytes, in a form that those take: an event becomes a
+// dead letter that holds the event, and a dead letter keeps what fits. root is
+// the subject root of m. The error says that m is not what [Item.Message] returned.
+func (m Message) Shrink(root string, limit int) (Message, error) {
+	if m.DeadLetter != "" {
+		return m.cut(root, limit)
 	}
-	var err error
-	m.Data, err = d.encode(i.Body, limit-m.size())
-	return m, err
+	var e Event
+	if err := json.Unmarshal(m.Data, &e); err != nil {
+		return m, fmt.Errorf("message %s of %d bytes is over the limit of %d, and is no event: %w", m.ID, m.Size(), limit, err)
+	}
+	over := Item{Body: m.Data}
+	return over.deadLetter(root, Rejection{
+		Reason:     ReasonTooLarge,
+		Detail:     tooLarge(m.Size(), limit),
+		Platform:   e.Data.Platform,
+		ReceivedAt: e.Data.ReceivedAt,
+	}, limit)
+}
+
+// cut makes a dead letter shorter. It stays the same one: length and hash are
+// those of the body that came.
+func (m Message) cut(root string, limit int) (Message, error) {
+	var d DeadLetter
+	err := json.Unmarshal(m.Data, &d)
+	if err != nil {
+		return m, fmt.Errorf("message %s of %d bytes is over the limit of %d, and is no dead letter: %w", m.ID, m.Size(), limit, err)
+	}
+	body, err := d.Bytes()
+	if err != nil {
+		return m, fmt.Errorf("dead letter %s: %w", m.ID, err)
+	}
+	return d.message(root, body, limit)
 }
 
 // headerRoom is what a message's header block takes beside the id: the names of
 // Nats-Msg-Id, Content-Type and traceparent, their other values, and line ends.
 const headerRoom = 256
 
-// size is an upper bound of what the server counts against max_payload: header
-// and body together.
-func (m *Message) size() int { return headerRoom + len(m.ID) + len(m.Data) }
+// Size is an upper bound of what the server counts against max_payload, in bytes:
+// header and body together.
+func (m *Message) Size() int { return headerRoom + len(m.ID) + len(m.Data) }
 
 func tooLarge(size, limit int) string {
 	return fmt.Sprintf("the event takes %d bytes with its header; the NATS server's max_payload is %d", size, limit)

@@ -1,0 +1,252 @@
+package publish
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// retention keeps the events' stream from filling up: it purges the oldest events
+// that every durable consumer has acknowledged, when the stream comes near its
+// byte bound, and, where a relay makes the age a matter of acknowledgement too,
+// when they are old enough. What a consumer still waits for is never purged, and
+// nothing is where there is no durable consumer: then nobody has said that an
+// event has been dealt with. A stream that is full of such events refuses.
+type retention struct {
+	p      *Publisher
+	holder atomic.Value // string: what keeps the oldest event in the stream
+
+	mu    sync.Mutex // one purge at a time
+	tried time.Time  // when there was last no room to make
+}
+
+// Purging begins above highWater of the byte bound and goes down to lowWater.
+// Deliveries are refused at the bound itself; the gap is for what comes while
+// the purge runs.
+const (
+	highWater = 0.9
+	lowWater  = 0.8
+)
+
+const (
+	retentionInterval = time.Second
+	ageInterval       = time.Minute
+	// fullInterval is how often deliveries that are refused have it looked at again.
+	fullInterval = 100 * time.Millisecond
+)
+
+func newRetention(p *Publisher) *retention {
+	r := &retention{p: p}
+	r.holder.Store("")
+	return r
+}
+
+// run looks after the stream until ctx ends.
+func (r *retention) run(ctx context.Context) {
+	tick := time.NewTicker(retentionInterval)
+	defer tick.Stop()
+	logged, aged := "", time.Time{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		_, err := r.makeRoom(ctx)
+		if err == nil && r.p.cfg.Relayed && time.Since(aged) > ageInterval {
+			aged = time.Now()
+			err = r.dropOld(ctx)
+		}
+		if err != nil && ctx.Err() == nil && err.Error() != logged && r.p.online.Load() {
+			logged = err.Error()
+			r.p.log.Warn("acknowledged events cannot be purged", slog.String("stream", r.p.cfg.Stream), slog.Any("error", err))
+		}
+	}
+}
+
+// makeRoom purges what can go from a stream near its bound, and tells whether
+// there is room now.
+func (r *retention) makeRoom(ctx context.Context) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.tried) < fullInterval {
+		return false, nil
+	}
+	s, err := r.look(ctx)
+	if err != nil {
+		return false, err
+	}
+	end := s.excess()
+	if end == 0 {
+		return true, nil
+	}
+	room, err := r.purge(ctx, s, end)
+	if !room {
+		r.tried = time.Now()
+	}
+	return room, err
+}
+
+// purge drops the events below sequence end, as far as they are acknowledged, and
+// tells whether that was any.
+func (r *retention) purge(ctx context.Context, s *kept, end uint64) (bool, error) {
+	wanted, holder, err := s.firstWanted(ctx)
+	if err != nil {
+		return false, err
+	}
+	r.holder.Store(holder)
+	if end = min(end, wanted); end <= s.state.FirstSeq {
+		return false, nil
+	}
+	if err := s.stream.Purge(ctx, jetstream.WithPurgeSequence(end)); err != nil {
+		return false, err
+	}
+	r.p.log.Info("purged events that every durable consumer has acknowledged",
+		slog.String("stream", r.p.cfg.Stream), slog.Uint64("first", s.state.FirstSeq), slog.Uint64("last", end-1))
+	return true, nil
+}
+
+// dropOld purges what is older than MaxAge.
+func (r *retention) dropOld(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, err := r.look(ctx)
+	if err != nil {
+		return err
+	}
+	end, err := s.olderThan(ctx, r.p.cfg.MaxAge)
+	if err == nil {
+		_, err = r.purge(ctx, s, end)
+	}
+	return err
+}
+
+// heldBy tells what keeps a stream full.
+func (r *retention) heldBy() string {
+	return cmp.Or(r.holder.Load().(string), "its events have just come")
+}
+
+func (r *retention) look(ctx context.Context) (*kept, error) {
+	l, err := r.p.connected()
+	if err != nil {
+		return nil, err
+	}
+	s, err := l.js.Stream(ctx, r.p.cfg.Stream)
+	if err != nil {
+		return nil, err
+	}
+	info := s.CachedInfo()
+	return &kept{s, &info.Config, &info.State}, nil
+}
+
+// kept is a stream at one moment.
+type kept struct {
+	stream jetstream.Stream
+	config *jetstream.StreamConfig
+	state  *jetstream.StreamState
+}
+
+// excess returns the sequence below which as many events are as have to go to
+// come down to lowWater, judged by their mean size; 0 below highWater. A stream
+// that does not refuse at its bound drops by itself.
+func (s *kept) excess() uint64 {
+	bound, held := float64(s.config.MaxBytes), float64(s.state.Bytes)
+	refuses := s.config.MaxBytes > 0 && s.config.Discard == jetstream.DiscardNew && s.config.Retention == jetstream.LimitsPolicy
+	if !refuses || held < highWater*bound {
+		return 0
+	}
+	share := (held - lowWater*bound) / held
+	return s.state.FirstSeq + max(1, uint64(share*float64(s.state.Msgs)))
+}
+
+// olderThan returns the sequence of the first event that is younger than age.
+func (s *kept) olderThan(ctx context.Context, age time.Duration) (uint64, error) {
+	if age <= 0 || s.state.Msgs == 0 || time.Since(s.state.FirstTime) < age {
+		return 0, nil
+	}
+	var failed error
+	n := sort.Search(int(s.state.LastSeq-s.state.FirstSeq)+1, func(i int) bool {
+		m, err := s.next(ctx, s.state.FirstSeq+uint64(i), ">")
+		failed = cmp.Or(failed, err)
+		return m == nil || time.Since(m.Time) < age
+	})
+	return s.state.FirstSeq + uint64(n), failed
+}
+
+// next returns the first message from a sequence on that a filter matches; nil
+// where there is none.
+func (s *kept) next(ctx context.Context, sequence uint64, filter string) (*jetstream.RawStreamMsg, error) {
+	m, err := s.stream.GetMsg(ctx, sequence, jetstream.WithGetMsgSubject(filter))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	return m, err
+}
+
+// firstWanted returns the sequence of the first event that a durable consumer has
+// not acknowledged, and who that is. Without a durable consumer it is the first
+// event.
+func (s *kept) firstWanted(ctx context.Context) (uint64, string, error) {
+	first, holder := s.state.FirstSeq, "no durable consumer acknowledges events"
+	consumers := s.stream.ListConsumers(ctx)
+	found := false
+	for c := range consumers.Info() {
+		if c.Config.Durable == "" {
+			continue
+		}
+		sequence, err := s.wantedBy(ctx, c)
+		if err != nil {
+			return 0, "", err
+		}
+		if !found || sequence < first {
+			found, first = true, sequence
+			holder = fmt.Sprintf("consumer %s has %d events to acknowledge", c.Name, c.NumPending+uint64(c.NumAckPending))
+		}
+	}
+	return first, holder, consumers.Err()
+}
+
+// wantedBy asks for the messages that a consumer's filters let through: one that
+// asks for little has its acknowledgements end far behind. A replica that lags
+// may know of none; then they end where the consumer says.
+func (s *kept) wantedBy(ctx context.Context, c *jetstream.ConsumerInfo) (uint64, error) {
+	if c.NumPending == 0 && c.NumAckPending == 0 {
+		return s.state.LastSeq + 1, nil
+	}
+	floor := c.AckFloor.Stream + 1
+	first := uint64(math.MaxUint64)
+	for _, filter := range filters(&c.Config) {
+		m, err := s.next(ctx, floor, filter)
+		if err != nil {
+			return 0, err
+		}
+		if m != nil {
+			first = min(first, m.Sequence)
+		}
+	}
+	if first == math.MaxUint64 {
+		return floor, nil
+	}
+	return first, nil
+}
+
+// filters are the subjects that a consumer asks for.
+func filters(c *jetstream.ConsumerConfig) []string {
+	switch {
+	case len(c.FilterSubjects) > 0:
+		return c.FilterSubjects
+	case c.FilterSubject != "":
+		return []string{c.FilterSubject}
+	default:
+		return []string{">"}
+	}
+}
