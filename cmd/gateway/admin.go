@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,7 +36,15 @@ const readyTimeout = 900 * time.Millisecond
 type readiness struct {
 	mu       sync.Mutex
 	checks   []check
+	remarks  []remark
 	draining bool
+}
+
+// remark is something that an operator should see although it is no reason not
+// to be ready.
+type remark struct {
+	name string
+	text func(context.Context) string
 }
 
 type check struct {
@@ -47,6 +56,12 @@ func (r *readiness) add(name string, do func(context.Context) error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.checks = append(r.checks, check{name, do})
+}
+
+func (r *readiness) tell(name string, text func(context.Context) string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.remarks = append(r.remarks, remark{name, text})
 }
 
 // drain makes every further answer "not ready".
@@ -75,6 +90,20 @@ func (r *readiness) ask(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// told returns the remarks, a line each.
+func (r *readiness) told(ctx context.Context) string {
+	r.mu.Lock()
+	remarks := r.remarks
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	var b strings.Builder
+	for _, one := range remarks {
+		fmt.Fprintf(&b, "%s: %s\n", one.name, one.text(ctx))
+	}
+	return b.String()
+}
+
 // within gives a check no more time than ctx has, even where it blocks on
 // something that knows no context; it ends by itself a little later then.
 func within(ctx context.Context, do func(context.Context) error) error {
@@ -99,6 +128,7 @@ func newAdmin(metrics *prometheus.Registry, ready *readiness) http.Handler {
 			return
 		}
 		fmt.Fprintln(w, "ready")
+		fmt.Fprint(w, ready.told(r.Context()))
 	})
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)

@@ -160,7 +160,6 @@ func (g *gateway) serve(public, admin net.Listener) error {
 			return err
 		}
 	}
-	g.ready.add("store", g.publisher.Ready)
 	operator := g.httpServer(newAdmin(g.registry, &g.ready))
 	operator.WriteTimeout = 0 // a profile takes as long as it is asked to
 	// Nothing is lost with a profile or a scrape that is under way.

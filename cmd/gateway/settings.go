@@ -47,13 +47,13 @@ type settings struct {
 
 	EmbeddedListen string `envconfig:"GATEWAY_EMBEDDED_LISTEN" default:"127.0.0.1:4222" kind:"host:port or off" desc:"Where the embedded NATS server listens for consumers; off keeps it inside the process."`
 	EmbeddedToken  secret `envconfig:"GATEWAY_EMBEDDED_TOKEN" ignored:"true" desc:"Token that consumers have to present to the embedded server."`
-	Relay          bool   `envconfig:"GATEWAY_RELAY" default:"false" desc:"Store on this machine first and move events on to GATEWAY_NATS_URL. Not built yet."`
+	Relay          bool   `envconfig:"GATEWAY_RELAY" default:"false" desc:"Store in the embedded server first, and move events on to the servers of GATEWAY_NATS_URL, in order and however long those are away. A delivery is answered 200 when its events are on this machine's disk."`
 
 	SubjectRoot     string        `envconfig:"GATEWAY_SUBJECT_ROOT" default:"postback.v1" desc:"What all subjects begin with."`
 	Stream          string        `envconfig:"GATEWAY_STREAM" default:"POSTBACKS" desc:"Name of the stream; dead letters go to the stream of that name with _DEADLETTER behind it. A missing stream is created, an existing one never altered."`
 	StreamReplicas  int           `envconfig:"GATEWAY_STREAM_REPLICAS" default:"0" desc:"Copies of the stream when it is created, at most 5. 0 is 3 where the servers form a cluster, else 1."`
-	StreamMaxAge    time.Duration `envconfig:"GATEWAY_STREAM_MAX_AGE" default:"168h" desc:"How long events are kept; 0 for ever."`
-	StreamMaxBytes  int64         `envconfig:"GATEWAY_STREAM_MAX_BYTES" default:"0" kind:"bytes" desc:"Bound of the stream. 0 is half of the free disk for the embedded server and no bound in a cluster."`
+	StreamMaxAge    time.Duration `envconfig:"GATEWAY_STREAM_MAX_AGE" default:"168h" desc:"How long events are kept; 0 for ever. With GATEWAY_RELAY the embedded server keeps longer what is not relayed yet."`
+	StreamMaxBytes  int64         `envconfig:"GATEWAY_STREAM_MAX_BYTES" default:"0" kind:"bytes" desc:"Bound of the events' stream. Near it the oldest events that every durable consumer has acknowledged are purged; a stream that is full of others refuses. 0 is half of the free disk for the embedded server, and no bound in a cluster. With GATEWAY_RELAY it is the embedded server's."`
 	DuplicateWindow time.Duration `envconfig:"GATEWAY_DUPLICATE_WINDOW" default:"2h" desc:"How long a repeated delivery is recognised. At most the time that events are kept."`
 	Sync            string        `envconfig:"GATEWAY_SYNC" default:"group" kind:"group, always or interval" desc:"When the embedded server's events reach the disk. group: before a delivery is answered, by a sync that serves all deliveries that wait. always: by a sync for each event. interval: once a second, and a power cut loses what came since, maybe all."`
 	PublishTimeout  time.Duration `envconfig:"GATEWAY_PUBLISH_TIMEOUT" default:"4s" desc:"How long a delivery waits for the store before it is answered 503."`

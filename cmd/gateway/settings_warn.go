@@ -19,7 +19,6 @@ var notYet = []struct {
 	name  string
 	given func(*settings) bool
 }{
-	{"RELAY", func(s *settings) bool { return s.Relay }},
 	{"TLS_CLIENT_CA", func(s *settings) bool { return s.TLSClientCA != "" }},
 }
 

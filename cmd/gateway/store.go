@@ -12,25 +12,56 @@ import (
 	"github.com/postback-gateway/gateway/publish/embedded"
 )
 
-// startStore starts the embedded server, where there is one, and the publisher.
+// startStore starts what a delivery is stored in, the embedded server or the
+// cluster, and what moves it on.
 func (g *gateway) startStore(ctx context.Context) error {
-	cfg := g.settings.publishConfig()
-	if g.settings.embedded() {
-		sync, err := g.startSync()
-		if err == nil {
-			err = g.startEmbedded(sync == nil)
-		}
-		if err != nil {
-			return err
-		}
-		cfg.InProcess, cfg.Token, cfg.DataDir = g.embedded, g.settings.EmbeddedToken.reveal(), g.settings.DataDir
-		cfg.Sync = sync
+	if !g.settings.embedded() {
+		return g.startPublisher(ctx, g.settings.clusterConfig())
 	}
-	var err error
-	if g.publisher, err = publish.Open(ctx, cfg, g.log, g.registry); err != nil {
+	sync, err := g.startSync()
+	if err != nil {
 		return err
 	}
-	g.onStop("publisher", g.publisher.Close)
+	if err := g.startEmbedded(sync == nil); err != nil {
+		return err
+	}
+	if err := g.startPublisher(ctx, g.localConfig(sync)); err != nil {
+		return err
+	}
+	if g.settings.Relay {
+		return g.startRelay(ctx)
+	}
+	return nil
+}
+
+func (g *gateway) startPublisher(ctx context.Context, cfg publish.Config) error {
+	publisher, err := publish.Open(ctx, cfg, g.log, g.registry)
+	if err != nil {
+		return err
+	}
+	g.publisher = publisher
+	g.onStop("publisher", publisher.Close)
+	g.ready.add("store", publisher.Ready)
+	return nil
+}
+
+// startRelay moves on what the publisher stores on this machine. What is wrong
+// with the cluster does not make the gateway unready: deliveries are stored.
+func (g *gateway) startRelay(ctx context.Context) error {
+	cfg := g.settings.clusterConfig()
+	cfg.MaxBytes = 0 // the bound is that of the local store
+	relay, err := publish.OpenRelay(ctx, g.publisher, cfg, g.log)
+	if err != nil {
+		return err
+	}
+	g.onStop("relay", relay.Close)
+	g.ready.tell("relay", func(ctx context.Context) string {
+		backlog, err := relay.Backlog(ctx)
+		if err != nil {
+			return err.Error()
+		}
+		return backlog.String()
+	})
 	return nil
 }
 
@@ -90,20 +121,32 @@ func hostPort(address string) (host string, port int, err error) {
 	return host, port, err
 }
 
-func (s *settings) publishConfig() publish.Config {
+// localConfig stores in the embedded server.
+func (g *gateway) localConfig(sync func() error) publish.Config {
+	cfg := g.settings.streamConfig()
+	cfg.InProcess, cfg.Failed = g.embedded, g.embedded.Failed
+	cfg.Token = g.settings.EmbeddedToken.reveal()
+	cfg.DataDir, cfg.Sync = g.settings.DataDir, sync
+	cfg.Replicas, cfg.Relayed = 1, g.settings.Relay
+	return cfg
+}
+
+// clusterConfig stores in the servers of GATEWAY_NATS_URL.
+func (s *settings) clusterConfig() publish.Config {
+	cfg := s.streamConfig()
+	cfg.Servers = strings.Join(revealAll(s.NATSURL), ",")
+	cfg.Creds, cfg.NKey = s.NATSCreds, s.NATSNkey
+	cfg.User, cfg.Password, cfg.Token = s.NATSUser, s.NATSPassword.reveal(), s.NATSToken.reveal()
+	cfg.CA, cfg.Cert, cfg.Key = s.NATSCA, s.NATSCert, s.NATSKey
+	cfg.Replicas = s.StreamReplicas
+	return cfg
+}
+
+// streamConfig is what holds of the streams wherever they are.
+func (s *settings) streamConfig() publish.Config {
 	return publish.Config{
-		Servers:         strings.Join(revealAll(s.NATSURL), ","),
-		Creds:           s.NATSCreds,
-		NKey:            s.NATSNkey,
-		User:            s.NATSUser,
-		Password:        s.NATSPassword.reveal(),
-		Token:           s.NATSToken.reveal(),
-		CA:              s.NATSCA,
-		Cert:            s.NATSCert,
-		Key:             s.NATSKey,
 		Root:            s.SubjectRoot,
 		Stream:          s.Stream,
-		Replicas:        s.StreamReplicas,
 		MaxAge:          s.StreamMaxAge,
 		MaxBytes:        s.StreamMaxBytes,
 		DuplicateWindow: s.DuplicateWindow,

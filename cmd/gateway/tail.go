@@ -71,7 +71,7 @@ var natsSettings = []string{"NATS_URL", "NATS_CREDS", "NATS_NKEY", "NATS_USER", 
 
 // readerConfig is how consumers on this machine reach the stream.
 func (s *settings) readerConfig() (publish.Config, error) {
-	cfg := s.publishConfig()
+	cfg := s.clusterConfig()
 	if cfg.Servers != "" {
 		return cfg, nil
 	}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postback-gateway/gateway/ingest/simulate"
+	"github.com/postback-gateway/gateway/publish/natstest"
+)
+
+// TestRelay: with a cluster that is away deliveries are answered 200, /readyz
+// tells what waits, and the cluster gets it when it is there.
+func TestRelay(t *testing.T) {
+	t.Parallel()
+	cluster := natstest.New(t, natstest.FreePort(t), "")
+	p := startGateway(t, t.TempDir(), "GATEWAY_NATS_URL="+cluster.URL(), "GATEWAY_RELAY=true")
+	for _, id := range []string{"m_1", "m_2"} {
+		body := simulate.Messenger(simulate.Click{Account: "1", User: "u", Payload: "plan:pro", ID: id})
+		if status, text := p.post(p.secret(), body); status != http.StatusOK {
+			t.Fatalf("answered %d %s", status, text)
+		}
+	}
+	status, text := p.get(p.at.admin + "/readyz")
+	if status != http.StatusOK || !strings.HasPrefix(text, "ready\nrelay: 2 events wait to be relayed, the oldest for ") || !strings.Contains(text, cluster.URL()) {
+		t.Errorf("/readyz: %d %s", status, text)
+	}
+	cluster.Start()
+	eventually(t, "the backlog is gone", func() bool {
+		_, text := p.get(p.at.admin + "/readyz")
+		return text == "ready\nrelay: everything is relayed\n"
+	})
+	c := consume(t, cluster.URL(), "POSTBACKS")
+	for _, id := range []string{"m_1", "m_2"} {
+		if _, e, _ := c.event(); e.ID != id {
+			t.Errorf("the cluster got %s, expected %s", e.ID, id)
+		}
+	}
+	p.terminate()
+}
+
+// eventually asks until ok is true, for at most 40 seconds.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline, tick := time.After(40*time.Second), time.NewTicker(20*time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("not within 40s: %s", what)
+		case <-tick.C:
+		}
+	}
+}

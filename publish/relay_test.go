@@ -1,0 +1,278 @@
+package publish
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/schema"
+)
+
+// relayed is a local store with a relay to a server.
+type relayed struct {
+	*Publisher
+	t      testing.TB
+	relay  *Relay
+	local  jetstream.JetStream
+	log    *logBuffer
+	reg    *prometheus.Registry
+	server *natstest.Server
+}
+
+func startRelayed(t testing.TB, server *natstest.Server, change func(local, cluster *Config)) *relayed {
+	t.Helper()
+	needs := embeddedConfig(t)
+	cluster := serverConfig(server)
+	needs.Relayed = true
+	if change != nil {
+		change(&needs, &cluster)
+	}
+	r := &relayed{t: t, server: server, reg: prometheus.NewRegistry()}
+	r.Publisher, _ = mustOpenWith(t, needs, r.reg)
+	r.local = natstest.JetStream(t, "", inProcess(needs))
+	r.open(cluster)
+	return r
+}
+
+func (r *relayed) open(cluster Config) {
+	r.t.Helper()
+	r.log = &logBuffer{}
+	relay, err := OpenRelay(withDeadline(r.t, 20*time.Second), r.Publisher, cluster, slog.New(slog.NewTextHandler(r.log, nil)))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.relay = relay
+	r.t.Cleanup(r.close)
+}
+
+func (r *relayed) close() {
+	if err := r.relay.Close(context.Background()); err != nil {
+		r.t.Errorf("Close: %v", err)
+	}
+}
+
+func (r *relayed) backlog() Backlog {
+	r.t.Helper()
+	b, err := r.relay.Backlog(withDeadline(r.t, 5*time.Second))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return b
+}
+
+func (r *relayed) drained() {
+	r.t.Helper()
+	eventually(r.t, "everything is relayed", func() bool { return r.backlog().Messages == 0 })
+}
+
+// arrived returns the ids in the cluster's stream, in its order.
+func (r *relayed) arrived(stream string) []string {
+	r.t.Helper()
+	var ids []string
+	for _, m := range stored(r.t, natstest.JetStream(r.t, r.server.URL()), stream) {
+		ids = append(ids, m.Header.Get(jetstream.MsgIDHeader))
+	}
+	return ids
+}
+
+func idsOf(t testing.TB, items []schema.Item) []string {
+	t.Helper()
+	var ids []string
+	for i := range items {
+		m, err := items[i].Message("postback.v1", 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, m.ID)
+	}
+	return ids
+}
+
+func TestRelay(t *testing.T) {
+	needsProcess(t)
+	r := startRelayed(t, natstest.Start(t, ""), nil)
+	events := clicks("m", 3*window+7)
+	mustPublish(t, r.Publisher, append(events, rubbish("x"), rubbish("y"))...)
+	r.drained()
+	if got := r.arrived("POSTBACKS"); !slices.Equal(got, idsOf(t, events)) {
+		t.Errorf("%d events arrived, in another order or other ones", len(got))
+	}
+	if got := r.arrived("POSTBACKS_DEADLETTER"); len(got) != 2 {
+		t.Errorf("dead letters: %v", got)
+	}
+	local, cluster := stored(t, r.local, "POSTBACKS"), stored(t, natstest.JetStream(t, r.server.URL()), "POSTBACKS")
+	for i := range cluster {
+		a, b := local[i], cluster[i]
+		a.Header.Del("Nats-Time-Stamp")
+		b.Header.Del("Nats-Time-Stamp")
+		if a.Subject != b.Subject || string(a.Data) != string(b.Data) || fmt.Sprint(a.Header) != fmt.Sprint(b.Header) {
+			t.Fatalf("event %d:\nhere  %s %v %s\nthere %s %v %s", i, a.Subject, a.Header, a.Data, b.Subject, b.Header, b.Data)
+		}
+	}
+	if got := r.backlog(); got != (Backlog{}) || got.String() != "everything is relayed" {
+		t.Errorf("%+v", got)
+	}
+	eventually(t, "the metrics tell it", func() bool {
+		return metric(t, r.reg, "gateway_relayed_events_total") == float64(len(events)+2) &&
+			metric(t, r.reg, "gateway_relay_pending_events") == 0 && metric(t, r.reg, "gateway_nats_connected") == 1
+	})
+}
+
+// TestRelayWaitsForTheCluster: deliveries do not notice that it is away.
+func TestRelayWaitsForTheCluster(t *testing.T) {
+	needsProcess(t)
+	server := natstest.New(t, natstest.FreePort(t), "")
+	r := startRelayed(t, server, nil)
+	var all []schema.Item
+	post := func(prefix string) {
+		t.Helper()
+		events := clicks(prefix, window+3)
+		for _, o := range mustPublish(t, r.Publisher, events...) {
+			if o != schema.Stored {
+				t.Fatalf("outcome %s", o)
+			}
+		}
+		all = append(all, events...)
+	}
+	for _, prefix := range []string{"before", "between", "after"} {
+		post(prefix)
+		eventually(t, "the backlog is told", func() bool {
+			b := r.backlog()
+			return b.Messages == window+3 && b.Age > 0 && strings.Contains(b.Trouble, server.URL())
+		})
+		if err := r.Ready(withDeadline(t, 5*time.Second)); err != nil {
+			t.Errorf("an event can be stored, and Ready says: %v", err)
+		}
+		eventually(t, "the metrics tell it", func() bool {
+			return metric(t, r.reg, "gateway_relay_pending_events") == window+3 && metric(t, r.reg, "gateway_relay_lag_seconds") > 0 &&
+				metric(t, r.reg, "gateway_nats_connected") == 0
+		})
+		server.Start()
+		r.drained()
+		server.Kill()
+	}
+	server.Start()
+	if got := r.arrived("POSTBACKS"); !slices.Equal(got, idsOf(t, all)) {
+		t.Errorf("%d of %d events arrived, in another order or other ones", len(got), len(all))
+	}
+}
+
+// TestRelayResumes: after a restart the first event that is not moved comes
+// first, also where the last relay had taken it already.
+func TestRelayResumes(t *testing.T) {
+	needsProcess(t)
+	server := natstest.New(t, natstest.FreePort(t), "")
+	r := startRelayed(t, server, nil)
+	events := clicks("m", 2*window)
+	mustPublish(t, r.Publisher, events...)
+	eventually(t, "events are taken", func() bool { return r.backlog().Age > 0 })
+	r.close()
+	server.Start()
+	r.open(serverConfig(server))
+	r.drained()
+	if got := r.arrived("POSTBACKS"); !slices.Equal(got, idsOf(t, events)) {
+		t.Errorf("%d of %d events arrived, in another order or other ones", len(got), len(events))
+	}
+}
+
+// TestRelaySendsAgain: what was moved but not acknowledged on this machine, as
+// after a crash, is there once.
+func TestRelaySendsAgain(t *testing.T) {
+	needsProcess(t)
+	r := startRelayed(t, natstest.Start(t, ""), nil)
+	events := clicks("m", 20)
+	mustPublish(t, r.Publisher, events...)
+	r.drained()
+	r.close()
+	if err := r.local.DeleteConsumer(t.Context(), "POSTBACKS", RelayConsumer); err != nil {
+		t.Fatal(err)
+	}
+	r.open(serverConfig(r.server))
+	r.drained()
+	if got := r.arrived("POSTBACKS"); !slices.Equal(got, idsOf(t, events)) {
+		t.Errorf("arrived: %v", got)
+	}
+}
+
+// TestRelayToSmallerMessages: a cluster that takes less than the store of this
+// machine gets a dead letter in the place of what is too large.
+func TestRelayToSmallerMessages(t *testing.T) {
+	needsProcess(t)
+	r := startRelayed(t, natstest.Start(t, "max_payload: 8KB"), nil)
+	large := click("large", "plan:"+strings.Repeat("x", 20000))
+	mustPublish(t, r.Publisher, click("a", "a"), large, click("b", "b"), rubbish(strings.Repeat("y", 20000)))
+	r.drained()
+	if got := r.arrived("POSTBACKS"); !slices.Equal(got, []string{"messenger:PAGE:a", "messenger:PAGE:b"}) {
+		t.Errorf("arrived: %v", got)
+	}
+	reasons := map[schema.Reason]int{}
+	for _, m := range stored(t, natstest.JetStream(t, r.server.URL()), "POSTBACKS_DEADLETTER") {
+		var d schema.DeadLetter
+		if err := json.Unmarshal(m.Data, &d); err != nil {
+			t.Fatal(err)
+		}
+		reasons[d.Reason]++
+		if !d.Truncated || d.Length < 20000 || len(m.Data) > 8<<10 {
+			t.Errorf("%s: truncated %v, length %d, %d bytes", d.Reason, d.Truncated, d.Length, len(m.Data))
+		}
+	}
+	if reasons[schema.ReasonTooLarge] != 1 || reasons[schema.ReasonNotJSON] != 1 {
+		t.Errorf("dead letters: %v", reasons)
+	}
+}
+
+// TestRelayIsPatientWithTheCluster: what is wrong over there is told and tried
+// again; it does not end a gateway that can store.
+func TestRelayIsPatientWithTheCluster(t *testing.T) {
+	needsProcess(t)
+	server := natstest.Start(t, `authorization { user: "gw", password: "pw" }`)
+	r := startRelayed(t, server, func(_, cluster *Config) { cluster.User, cluster.Password = "gw", "wrong" })
+	mustPublish(t, r.Publisher, clicks("m", 3)...)
+	eventually(t, "the trouble is told", func() bool {
+		return strings.Contains(r.backlog().Trouble, "check GATEWAY_NATS_USER and GATEWAY_NATS_PASSWORD")
+	})
+	select {
+	case err := <-r.Err():
+		t.Errorf("the gateway would end: %v", err)
+	default:
+	}
+	if text := r.log.String(); !strings.Contains(text, "the relay waits; events are kept on this machine") || strings.Contains(text, "wrong") {
+		t.Errorf("log: %s", text)
+	}
+}
+
+func TestRelayRefusesWrongSettings(t *testing.T) {
+	local := mustOpen(t, embeddedConfig(t))
+	cfg := testConfig()
+	cfg.Servers, cfg.Creds = "nats://127.0.0.1:4", "/no/such/file"
+	_, err := OpenRelay(t.Context(), local, cfg, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "GATEWAY_NATS_CREDS") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// metric returns the value of a metric without labels.
+func metric(t testing.TB, reg *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			m := f.GetMetric()[0]
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
