@@ -65,6 +65,10 @@ type Config struct {
 	// events that it has not moved yet are kept whatever their age.
 	Relayed bool
 
+	// Fallback publishes events that no durable consumer asks for once more, to the
+	// stream <Stream>_UNCLAIMED (GATEWAY_FALLBACK).
+	Fallback bool
+
 	relay bool // this is the cluster that a Relay moves to
 }
 

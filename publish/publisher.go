@@ -109,13 +109,26 @@ func (p *Publisher) start(ctx context.Context) error {
 		p.log.Warn("events cannot be stored yet; trying again", slog.Any("error", err))
 		p.wake()
 	}
+	p.goOn(ctx)
+	return nil
+}
+
+// goOn starts what works beside the deliveries.
+func (p *Publisher) goOn(ctx context.Context) {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p.stop = stop
 	p.background.Go(func() { p.maintain(background) })
 	if p.keeper != nil {
 		p.background.Go(func() { p.keeper.run(background) })
 	}
-	return nil
+	if p.cfg.Relayed {
+		return // consumers are where the events are relayed to
+	}
+	p.background.Go(func() { p.watchClaims(background) })
+	if p.cfg.Fallback {
+		f := &fallback{p, newTrouble(p.log, "the fallback of unclaimed events")}
+		p.background.Go(func() { f.run(background) })
+	}
 }
 
 // syncFailed ends the process: what the disk has lost cannot be known.

@@ -41,7 +41,7 @@ func OpenRelay(ctx context.Context, from *Publisher, cfg Config, logger *slog.Lo
 	if err != nil {
 		return nil, err
 	}
-	m.connection = from.metrics.cluster
+	m.connection, m.unclaimed = from.metrics.cluster, from.metrics.unclaimed
 	to, err := open(ctx, cfg, logger, m)
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func (r *Relay) Backlog(ctx context.Context) (Backlog, error) {
 		all.Messages += n
 		all.Age = max(all.Age, l.age())
 		if all.Trouble == "" {
-			all.Trouble = l.trouble.Load().(string)
+			all.Trouble = l.trouble.String()
 		}
 	}
 	return all, nil

@@ -245,7 +245,7 @@ func TestRelayIsPatientWithTheCluster(t *testing.T) {
 		t.Errorf("the gateway would end: %v", err)
 	default:
 	}
-	if text := r.log.String(); !strings.Contains(text, "the relay waits; events are kept on this machine") || strings.Contains(text, "wrong") {
+	if text := r.log.String(); !strings.Contains(text, "the relay of stream POSTBACKS waits, and tries again") || strings.Contains(text, "wrong") {
 		t.Errorf("log: %s", text)
 	}
 }

@@ -22,8 +22,8 @@ const (
 
 const clusterReplicas = 3
 
-// deadLetterBytes bounds the dead letters where the events have no bound.
-const deadLetterBytes = 1 << 30
+// sideBytes bounds the streams beside the events' where that has no bound.
+const sideBytes = 1 << 30
 
 // eventStream is how the stream of the events is created. A full stream refuses
 // what comes, so that the platform keeps it, rather than drop what may still wait
@@ -56,24 +56,40 @@ func (c *Config) eventStream() jetstream.StreamConfig {
 // of a delivery, so a stream of them that refused would make the gateway refuse
 // the good events beside it, for as long as somebody sends rubbish.
 func (c *Config) deadLetterStreamConfig() jetstream.StreamConfig {
-	s := c.eventStream()
-	s.Name = c.deadLetterStream()
+	s := c.sideStream(c.deadLetterStream(), c.deadLetterSubjects())
 	s.Description = "What the postback gateway could not make an event of"
-	s.Subjects = []string{c.deadLetterSubjects()}
+	return s
+}
+
+// sideStream is a stream beside that of the events, which drops its oldest when
+// it is full.
+func (c *Config) sideStream(name, subjects string) jetstream.StreamConfig {
+	s := c.eventStream()
+	s.Name = name
+	s.Subjects = []string{subjects}
 	s.Discard = jetstream.DiscardOld
 	s.MaxAge = c.MaxAge
-	s.MaxBytes = deadLetterBytes
+	s.MaxBytes = sideBytes
 	if c.MaxBytes > 0 {
 		s.MaxBytes = max(c.MaxBytes/10, 1)
 	}
 	return s
 }
 
+// streams are all that have to be there.
+func (c *Config) streams() []jetstream.StreamConfig {
+	all := []jetstream.StreamConfig{c.eventStream(), c.deadLetterStreamConfig()}
+	if c.Fallback {
+		all = append(all, c.unclaimedStreamConfig())
+	}
+	return all
+}
+
 // setUp creates the streams that are missing and checks the others. It returns
 // the largest message, header included, that both take; 0 where neither bounds it.
 func (p *Publisher) setUp(ctx context.Context, l *link) (int, error) {
 	limit := 0
-	for _, want := range []jetstream.StreamConfig{p.cfg.eventStream(), p.cfg.deadLetterStreamConfig()} {
+	for _, want := range p.cfg.streams() {
 		got, err := p.ensure(ctx, l, want)
 		if err != nil {
 			return 0, err

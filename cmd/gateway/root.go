@@ -33,6 +33,7 @@ func newRootCmd() *cobra.Command {
 		newDemoCmd(),
 		newSendCmd(),
 		newTailCmd(),
+		newUnclaimedCmd(),
 		newParseCmd(),
 		newConfigCmd(),
 		newHealthCmd(),

@@ -70,7 +70,7 @@ type settings struct {
 	LogLevel           string        `envconfig:"GATEWAY_LOG_LEVEL" default:"info" kind:"debug, info, warn or error" desc:"Least important log lines that are written."`
 	LogFormat          string        `envconfig:"GATEWAY_LOG_FORMAT" kind:"text or json" desc:"Form of log lines. Not set: text on a terminal, else json."`
 	ShutdownTimeout    time.Duration `envconfig:"GATEWAY_SHUTDOWN_TIMEOUT" default:"20s" desc:"How long work under way may take to end after a signal."`
-	Fallback           string        `envconfig:"GATEWAY_FALLBACK" default:"off" kind:"true, false or off" desc:"Publish events that no durable consumer asks for a second time, for one service that answers them. Not built yet."`
+	Fallback           string        `envconfig:"GATEWAY_FALLBACK" default:"off" kind:"true, false or off" desc:"Publish each event that no durable consumer asks for once more, to unclaimed.<subject> in the stream of that name with _UNCLAIMED behind it, for one service that answers what nobody else does. Consumers of everything do not count."`
 	OTLPEndpoint       secretURL     `envconfig:"GATEWAY_OTLP_ENDPOINT" ignored:"true" desc:"Where traces are sent to, like http://localhost:4318. Not built yet."`
 
 	unknown []string // warnings about variables that are no settings

@@ -29,7 +29,6 @@ var noEffectYet = []struct {
 	given    func(*settings) bool
 }{
 	{"TELEGRAM_SECRETS", "Telegram's webhooks are answered 404", func(s *settings) bool { return len(s.TelegramSecrets) > 0 }},
-	{"FALLBACK", "unclaimed events are not published again", func(s *settings) bool { return s.Fallback == "true" }},
 	{"OTLP_ENDPOINT", "no traces are sent", func(s *settings) bool { return s.OTLPEndpoint.set() }},
 }
 

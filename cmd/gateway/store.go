@@ -128,6 +128,7 @@ func (g *gateway) localConfig(sync func() error) publish.Config {
 	cfg.Token = g.settings.EmbeddedToken.reveal()
 	cfg.DataDir, cfg.Sync = g.settings.DataDir, sync
 	cfg.Replicas, cfg.Relayed = 1, g.settings.Relay
+	cfg.Fallback = cfg.Fallback && !cfg.Relayed // where the consumers are
 	return cfg
 }
 
@@ -150,6 +151,7 @@ func (s *settings) streamConfig() publish.Config {
 		MaxAge:          s.StreamMaxAge,
 		MaxBytes:        s.StreamMaxBytes,
 		DuplicateWindow: s.DuplicateWindow,
+		Fallback:        s.Fallback == "true",
 	}
 }
 

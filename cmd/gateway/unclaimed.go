@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postback-gateway/gateway/publish"
+)
+
+// unclaimed is what the command is asked for.
+type unclaimed struct {
+	since  time.Duration
+	asJSON bool
+}
+
+func newUnclaimedCmd() *cobra.Command {
+	var u unclaimed
+	cmd := &cobra.Command{
+		Use:   "unclaimed",
+		Short: "List the subjects of stored events that no consumer asks for",
+		Long: "List the subjects of stored events that match the filter of no consumer on the stream: clicks\n" +
+			"that nobody answers. Consumers that ask for everything, such as an archive, do not count, and\n" +
+			"NATS subscriptions without a consumer are not known to the stream.\n\n" +
+			"With GATEWAY_FALLBACK=true such events are also published to unclaimed.<subject>.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if u.since <= 0 {
+				return badUsage(cmd, "--since %s: expected a time such as 24h", u.since)
+			}
+			s, err := loadSome(natsSettings...)
+			if err != nil {
+				return err
+			}
+			return u.run(cmd.Context(), &s, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&u.asJSON, "json", false, "print one JSON object a line")
+	f.DurationVar(&u.since, "since", publish.UnclaimedWhile, "only subjects with an event since so long ago")
+	return cmd
+}
+
+func (u *unclaimed) run(ctx context.Context, s *settings, w, warn io.Writer) error {
+	cfg, err := s.readerConfig()
+	if err != nil {
+		return err
+	}
+	nc, stream, err := openStream(ctx, cfg, "postback-gateway unclaimed")
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	found, err := publish.Unclaimed(ctx, stream, cfg.Root, time.Now().Add(-u.since))
+	switch {
+	case err != nil:
+		return err
+	case u.asJSON:
+		return printJSON(w, found)
+	case len(found) == 0:
+		fmt.Fprintf(warn, "no subject of the last %s is unclaimed\n", u.since)
+		return nil
+	default:
+		return printTable(w, found)
+	}
+}
+
+func printTable(w io.Writer, found []publish.UnclaimedSubject) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SUBJECT\tEVENTS\tLAST")
+	for _, s := range found {
+		fmt.Fprintf(t, "%s\t%d\t%s\n", s.Subject, s.Events, s.Last.UTC().Format(lineTime))
+	}
+	return t.Flush()
+}
+
+func printJSON(w io.Writer, found []publish.UnclaimedSubject) error {
+	out := json.NewEncoder(w)
+	for _, s := range found {
+		if err := out.Encode(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}

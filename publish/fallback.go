@@ -1,0 +1,174 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/postback-gateway/gateway/schema"
+)
+
+// unclaimedRoot stands before the subject of an event that nobody asks for.
+const unclaimedRoot = "unclaimed."
+
+// unclaimedSuffix makes the name of the unclaimed events' stream from the events'.
+const unclaimedSuffix = "_UNCLAIMED"
+
+func (c *Config) unclaimedStream() string { return c.Stream + unclaimedSuffix }
+
+// FallbackConsumer is the name of the durable consumer of the fallback. All
+// gateways on one stream share it.
+const FallbackConsumer = "fallback"
+
+// fallbackIdle is after how long without a gateway that uses it the server drops
+// the consumer: one that is left behind would hold events in a full stream.
+const fallbackIdle = time.Hour
+
+// fallbackAckWait is when another gateway gets what one has taken and not dealt
+// with. The duplicate window lets it store nothing twice.
+const fallbackAckWait = 30 * time.Second
+
+// fallback publishes every event that no durable consumer asks for once more, to
+// the stream of the unclaimed, so that a service can answer what nobody else
+// does. Who asks is looked up when the event is there: a consumer that came later
+// finds the event among the unclaimed, one that was there before does not. Several
+// gateways share the work, and the order is that in which each one gets its part.
+type fallback struct {
+	p       *Publisher
+	trouble *trouble
+}
+
+// run works until ctx ends.
+func (f *fallback) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := f.follow(ctx); ctx.Err() == nil {
+			f.trouble.note(fmt.Errorf("stream %s cannot be read: %w", f.p.cfg.Stream, err))
+			sleep(ctx, maxRetryWait)
+		}
+	}
+}
+
+func (f *fallback) follow(ctx context.Context) error {
+	stream, reader, err := f.subscribe(ctx)
+	if err != nil {
+		return err
+	}
+	defer reader.stop()
+	for {
+		taken, _, err := reader.take(ctx)
+		if err != nil {
+			return err
+		}
+		unclaimed, err := f.unclaimed(ctx, stream, taken)
+		if err != nil {
+			return err
+		}
+		if err := f.p.insist(ctx, unclaimed, f.trouble); err != nil {
+			return err
+		}
+		for _, m := range taken {
+			if err := m.Ack(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (f *fallback) subscribe(ctx context.Context) (jetstream.Stream, *reader, error) {
+	l, err := f.p.connected()
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
+	defer cancel()
+	stream, err := l.js.Stream(ctx, f.p.cfg.Stream)
+	if err != nil {
+		return nil, nil, err
+	}
+	consumer, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable:           FallbackConsumer,
+		Description:       "Looks for events that no other consumer asks for",
+		DeliverPolicy:     jetstream.DeliverNewPolicy, // no one expects an answer to what was before
+		AckPolicy:         jetstream.AckExplicitPolicy,
+		AckWait:           fallbackAckWait,
+		MaxAckPending:     8 * window,
+		InactiveThreshold: fallbackIdle,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	reader, err := newReader(consumer)
+	return stream, reader, err
+}
+
+// unclaimed returns what to publish for those of the messages that no durable
+// consumer asks for now.
+func (f *fallback) unclaimed(ctx context.Context, stream jetstream.Stream, taken []jetstream.Msg) ([]message, error) {
+	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
+	defer cancel()
+	claimed, err := readClaims(ctx, stream, f.p.cfg.eventSubjects(), true)
+	if err != nil {
+		return nil, err
+	}
+	var all []message
+	for _, m := range taken {
+		if !claimed.match(m.Subject()) {
+			all = append(all, message{
+				msg:     &nats.Msg{Subject: unclaimedRoot + m.Subject(), Header: m.Headers(), Data: m.Data()},
+				stream:  f.p.cfg.unclaimedStream(),
+				outcome: schema.Failed,
+			})
+		}
+	}
+	return all, nil
+}
+
+// unclaimedStreamConfig is how the stream of the unclaimed is created. It drops
+// its oldest when it is full, because every event of it stands in the events'
+// stream too.
+func (c *Config) unclaimedStreamConfig() jetstream.StreamConfig {
+	s := c.sideStream(c.unclaimedStream(), unclaimedRoot+c.Root+".>")
+	s.Description = "Events that no consumer of the postback gateway's stream asks for"
+	return s
+}
+
+// watchInterval is how often the metric of unclaimed subjects is brought up to
+// date, and UnclaimedWhile for how long a subject counts after its last event.
+const (
+	watchInterval  = time.Minute
+	UnclaimedWhile = 24 * time.Hour
+)
+
+// watchClaims keeps the metric until ctx ends.
+func (p *Publisher) watchClaims(ctx context.Context) {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		if n, err := p.countUnclaimed(ctx); err == nil {
+			p.metrics.unclaimed.Set(float64(n))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (p *Publisher) countUnclaimed(ctx context.Context) (int, error) {
+	l, err := p.connected()
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, watchInterval/2)
+	defer cancel()
+	stream, err := l.js.Stream(ctx, p.cfg.Stream)
+	if err != nil {
+		return 0, err
+	}
+	found, err := Unclaimed(ctx, stream, p.cfg.Root, time.Now().Add(-UnclaimedWhile))
+	return len(found), err
+}

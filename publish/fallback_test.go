@@ -1,0 +1,186 @@
+package publish
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/postback-gateway/gateway/publish/natstest"
+)
+
+// falling is a publisher with the fallback, and a reader of what comes of it.
+type falling struct {
+	*Publisher
+	t  *testing.T
+	js jetstream.JetStream
+	n  int
+}
+
+func startFallback(t *testing.T, cfg Config) *falling {
+	t.Helper()
+	cfg.Fallback = true
+	f := &falling{Publisher: mustOpen(t, cfg), t: t, js: natstest.JetStream(t, "", inProcess(cfg))}
+	f.idle()
+	return f
+}
+
+// idle waits until the fallback has dealt with everything.
+func (f *falling) idle() {
+	f.t.Helper()
+	eventually(f.t, "the fallback is through", func() bool {
+		c, err := f.js.Consumer(withDeadline(f.t, 5*time.Second), "POSTBACKS", FallbackConsumer)
+		return err == nil && c.CachedInfo().AckFloor.Stream == info(f.t, f.js, "POSTBACKS").State.LastSeq
+	})
+}
+
+// post publishes an event for each prefix and returns the subjects that went to the
+// unclaimed because of it.
+func (f *falling) post(prefixes ...string) []string {
+	f.t.Helper()
+	seen := len(f.unclaimed())
+	for _, prefix := range prefixes {
+		f.n++
+		mustPublish(f.t, f.Publisher, click(fmt.Sprintf("m-%d", f.n), prefix+":x"))
+	}
+	f.idle()
+	return f.unclaimed()[seen:]
+}
+
+func (f *falling) unclaimed() []string {
+	f.t.Helper()
+	var all []string
+	for _, m := range stored(f.t, f.js, "POSTBACKS_UNCLAIMED") {
+		all = append(all, strings.TrimSuffix(strings.TrimPrefix(m.Subject, "unclaimed.postback.v1.messenger.PAGE."), ".x"))
+	}
+	return all
+}
+
+func (f *falling) consumer(c jetstream.ConsumerConfig) {
+	f.t.Helper()
+	if _, err := f.js.CreateConsumer(f.t.Context(), "POSTBACKS", c); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *falling) want(got []string, want ...string) {
+	f.t.Helper()
+	if !slices.Equal(got, want) {
+		f.t.Errorf("unclaimed: %q, want %q", got, want)
+	}
+}
+
+// TestFallback: what is unclaimed follows the consumers as they come and go.
+func TestFallback(t *testing.T) {
+	f := startFallback(t, embeddedConfig(t))
+	f.want(f.post("plan", "order"), "plan", "order")
+
+	f.consumer(jetstream.ConsumerConfig{Durable: "billing", FilterSubject: "postback.v1.*.*.plan.*"})
+	f.want(f.post("plan", "order"), "order")
+
+	f.consumer(jetstream.ConsumerConfig{Durable: "shop", FilterSubjects: []string{"postback.v1.*.*.order.*", "postback.v1.*.*.rate.*"}})
+	f.want(f.post("plan", "order", "rate", "other"), "other")
+
+	// An archive asks for everything, and a look at a terminal is no service.
+	f.consumer(jetstream.ConsumerConfig{Durable: "archive"})
+	f.consumer(jetstream.ConsumerConfig{Durable: "archive2", FilterSubject: "postback.v1.>"})
+	f.consumer(jetstream.ConsumerConfig{Name: "look", FilterSubject: "postback.v1.*.*.other.*", InactiveThreshold: time.Hour})
+	f.want(f.post("other", "plan"), "other")
+
+	if err := f.js.DeleteConsumer(t.Context(), "POSTBACKS", "billing"); err != nil {
+		t.Fatal(err)
+	}
+	f.want(f.post("plan", "order"), "plan")
+}
+
+// TestFallbackOnce: the event itself, with its id, and not again after a restart
+// or by a second gateway.
+func TestFallbackOnce(t *testing.T) {
+	cfg := embeddedConfig(t)
+	f := startFallback(t, cfg)
+	second := startFallback(t, cfg)
+	var prefixes []string
+	for i := range 100 {
+		prefixes = append(prefixes, fmt.Sprintf("p%d", i))
+	}
+	f.post(prefixes...)
+	third := startFallback(t, cfg)
+	third.idle()
+	got := second.unclaimed()
+	slices.Sort(got)
+	slices.Sort(prefixes)
+	f.want(got, prefixes...)
+	unclaimed := map[string]*jetstream.RawStreamMsg{}
+	for _, m := range stored(t, f.js, "POSTBACKS_UNCLAIMED") {
+		unclaimed[m.Header.Get(jetstream.MsgIDHeader)] = m
+	}
+	for _, m := range stored(t, f.js, "POSTBACKS") {
+		if u := unclaimed[m.Header.Get(jetstream.MsgIDHeader)]; u == nil || u.Subject != "unclaimed."+m.Subject || string(u.Data) != string(m.Data) {
+			t.Fatalf("event %+v\nunclaimed %+v", m, u)
+		}
+	}
+}
+
+// TestFallbackBeginsWithNewEvents: nobody expects an answer to what was before.
+func TestFallbackBeginsWithNewEvents(t *testing.T) {
+	cfg := embeddedConfig(t)
+	mustPublish(t, mustOpen(t, cfg), click("old", "old:x"))
+	f := startFallback(t, cfg)
+	f.want(f.post("new"), "new")
+}
+
+func TestUnclaimed(t *testing.T) {
+	cfg := embeddedConfig(t)
+	reg := prometheus.NewRegistry()
+	p, _ := mustOpenWith(t, cfg, reg)
+	js := natstest.JetStream(t, "", inProcess(cfg))
+	stream, err := js.Stream(t.Context(), "POSTBACKS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	subjects := func(since time.Time) string {
+		t.Helper()
+		found, err := Unclaimed(t.Context(), stream, "postback.v1", since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, s := range found {
+			if time.Since(s.Last) > time.Minute {
+				t.Errorf("%+v", s)
+			}
+			all = append(all, fmt.Sprintf("%s=%d", strings.TrimPrefix(s.Subject, "postback.v1.messenger.PAGE."), s.Events))
+		}
+		return strings.Join(all, " ")
+	}
+	check := func(since time.Time, want string) {
+		t.Helper()
+		if got := subjects(since); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	check(time.Time{}, "")
+	mustPublish(t, p, click("1", "rate:5"), click("2", "plan:pro"), click("3", "plan:pro"), click("4", "help"), click("5", "order:1"))
+	check(time.Time{}, "help._=1 order.1=1 plan.pro=2 rate.5=1")
+	check(time.Now().Add(time.Hour), "")
+	for _, c := range []jetstream.ConsumerConfig{
+		{Durable: "archive"},
+		{Name: "ephemeral", FilterSubject: "postback.v1.*.*.plan.*", InactiveThreshold: time.Hour},
+		{Durable: "shop", FilterSubjects: []string{"postback.v1.messenger.*.order.*", "postback.v1.*.PAGE.help._"}},
+	} {
+		if _, err := stream.CreateConsumer(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(time.Time{}, "rate.5=1")
+	if n, err := p.countUnclaimed(t.Context()); n != 1 || err != nil {
+		t.Errorf("counted %d, %v", n, err)
+	}
+	again := prometheus.NewRegistry()
+	mustOpenWith(t, cfg, again)
+	eventually(t, "the metric tells it", func() bool { return metric(t, again, "gateway_unclaimed_subjects") == 1 })
+}
