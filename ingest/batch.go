@@ -33,11 +33,22 @@ type source struct {
 
 // sources are the platforms by the object of a delivery. One file and one row each.
 var sources = map[string]source{
-	"page": {schema.Messenger, (*batch).messenger},
+	"page":      {schema.Messenger, (*batch).messenger},
+	"instagram": {schema.Instagram, (*batch).instagram},
 }
 
-// bareSource is the platform of a bare sample, which does not name one.
-const bareSource = "page"
+// bareSource is the object of a bare sample, which does not name one: it is told
+// by a field that only one platform has. Most fields are the same on Instagram
+// and Messenger; those count as a page's.
+func bareSource(body []byte) string {
+	var sample struct {
+		Field string `json:"field"`
+	}
+	if decode(body, &sample) == nil && sample.Field == fieldInstagramReferral {
+		return "instagram"
+	}
+	return "page"
+}
 
 // readMeta reads a delivery of Meta. A body that is no JSON object becomes a dead
 // letter as a whole.
@@ -67,7 +78,7 @@ func (b *batch) ignore(platform string, n int) {
 func (b *batch) envelope(e *envelope) {
 	object := e.object
 	if object == "" && len(e.elements) == 1 && e.elements[0].list == listBare {
-		object = bareSource
+		object = bareSource(e.elements[0].body)
 	}
 	from, known := sources[object]
 	if !known {

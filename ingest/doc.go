@@ -12,6 +12,9 @@
 //	batch               an interaction becomes an event, or a dead letter
 //	Publisher.Publish   stored, or 503
 //
+// Messenger and Instagram deliver the same messaging items: messaging.go reads
+// them, and messenger.go and instagram.go hold what differs.
+//
 // An error on this way becomes an answer in one place, [problem]. A new platform
 // is a file with a decode function, a row in sources and a folder in testdata.
 package ingest

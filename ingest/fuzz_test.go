@@ -3,11 +3,11 @@ package ingest
 import (
 	"bytes"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/postback-gateway/gateway/schema"
 )
@@ -16,19 +16,8 @@ import (
 // it or one dead letter that keeps it, and every item becomes a message that can
 // be published.
 func FuzzMetaDelivery(f *testing.F) {
-	files, err := filepath.Glob("testdata/*/*.json")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, file := range files {
-		if strings.HasSuffix(file, ".golden.json") {
-			continue
-		}
-		body, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(body)
+	for _, file := range deliveries(f) {
+		f.Add(file.body)
 	}
 	for _, body := range []string{
 		amongGood(`5`), amongGood(`{"postback":null}`), amongGood("{\"sender\":{\"id\":\"u\"},\"postback\":{\"title\":\"\xff\"}}"),
@@ -49,6 +38,53 @@ func FuzzMetaDelivery(f *testing.F) {
 		}
 		for i := range b.items {
 			checkItem(t, &b.items[i])
+		}
+	})
+}
+
+// FuzzMessenger and FuzzInstagram: whatever one item of a list holds, the good
+// items beside it are stored, and it is an event or a dead letter if it is an
+// interaction.
+func FuzzMessenger(f *testing.F) { fuzzItem(f, "page", schema.Messenger) }
+
+func FuzzInstagram(f *testing.F) { fuzzItem(f, "instagram", schema.Instagram) }
+
+func fuzzItem(f *testing.F, object, platform string) {
+	for _, file := range deliveries(f) {
+		envelopes, err := readEnvelopes(file.body)
+		if err != nil || file.folder != platform {
+			continue
+		}
+		for _, e := range envelopes {
+			for _, element := range e.elements {
+				f.Add(element.body)
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, item []byte) {
+		if !jsontext.Value(item).IsValid() {
+			t.Skip("names that stand twice have no meaning that two readers agree on, and no JSON has no neighbours")
+		}
+		value, err := readAny(item)
+		if err != nil {
+			t.Skip(err) // deeper than encoding/json reads
+		}
+		for _, list := range []string{listMessaging, listStandby, listChanges} {
+			var n neighbours
+			entry := map[string]any{"id": "1", list: []any{value}}
+			root := map[string]any{"object": object, "entry": []any{entry}}
+			body, err := json.Marshal(n.among([]any{root}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := &batch{receivedAt: testNow}
+			b.readMeta(body)
+			if want := int(n) + kept(root); len(b.items) != want {
+				t.Errorf("%s: %d events and dead letters, want %d: %s", list, len(b.items), want, item)
+			}
+			for i := range b.items {
+				checkItem(t, &b.items[i])
+			}
 		}
 	})
 }

@@ -38,30 +38,50 @@ func checkMessage(t testing.TB, m schema.Message) {
 	}
 }
 
-// TestGolden posts every delivery in testdata and compares what is published
-// with the golden file beside it.
-func TestGolden(t *testing.T) {
+// delivery is a body in testdata; the folder is the platform.
+type delivery struct {
+	folder, file string
+	body         []byte
+}
+
+func (d delivery) name() string { return d.folder + "/" + d.file }
+
+func (d delivery) golden() string { return "testdata/" + d.name() + ".golden.json" }
+
+// deliveries are all bodies in testdata.
+func deliveries(t testing.TB) []delivery {
+	t.Helper()
 	files, err := filepath.Glob("testdata/*/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no deliveries in testdata: %v", err)
 	}
-	ts := newTestServer(t, nil)
+	var all []delivery
 	for _, file := range files {
 		if strings.HasSuffix(file, ".golden.json") {
 			continue
 		}
-		t.Run(file, func(t *testing.T) {
-			body, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			a := ts.post(t, body, nil)
+		body, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, delivery{filepath.Base(filepath.Dir(file)), strings.TrimSuffix(filepath.Base(file), ".json"), body})
+	}
+	return all
+}
+
+// TestGolden posts every delivery in testdata and compares what is published
+// with the golden file beside it.
+func TestGolden(t *testing.T) {
+	ts := newTestServer(t, nil)
+	for _, file := range deliveries(t) {
+		t.Run(file.name(), func(t *testing.T) {
+			a := ts.post(t, file.body, nil)
 			got := golden{Answer: json.RawMessage(a.body)}
 			for _, m := range ts.pub.taken() {
 				checkMessage(t, m)
 				got.Messages = append(got.Messages, goldenMessage{m.Subject, m.ID, m.Data})
 			}
-			compareGolden(t, strings.TrimSuffix(file, ".json")+".golden.json", got)
+			compareGolden(t, file.golden(), got)
 		})
 	}
 }
@@ -90,12 +110,14 @@ func compareGolden(t *testing.T, file string, got golden) {
 	}
 }
 
-// item wraps one item of entry[].messaging between two good ones.
-func amongGood(item string) string {
+// amongGood wraps one item of entry[].messaging of a page between two good ones.
+func amongGood(item string) string { return amongGoodOf("page", item) }
+
+func amongGoodOf(object, item string) string {
 	good := func(n int) string {
 		return fmt.Sprintf(`{"sender":{"id":"u"},"recipient":{"id":"1"},"timestamp":170000000000%d,"postback":{"mid":"good_%d","payload":"ok:%d"}}`, n, n, n)
 	}
-	return `{"object":"page","entry":[{"id":"1","time":1700000000000,"messaging":[` + good(1) + "," + item + "," + good(2) + `]}]}`
+	return `{"object":"` + object + `","entry":[{"id":"1","time":1700000000000,"messaging":[` + good(1) + "," + item + "," + good(2) + `]}]}`
 }
 
 // TestItems: whatever one item looks like, its neighbours are stored, and it is

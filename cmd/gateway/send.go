@@ -24,7 +24,9 @@ type sender struct {
 	url      string
 	secret   string
 	platform string
+	kind     string
 	click    simulate.Click
+	request  func(base, secret string, click simulate.Click) (*http.Request, error)
 	count    int
 	rate     float64 // a second; 0 for no limit
 	client   *http.Client
@@ -40,9 +42,13 @@ func newSendCmd() *cobra.Command {
 		Short: "Post a realistic, correctly signed postback to a running gateway",
 		Long: "Posts a delivery as the platform would, signed, and prints the answer.\n\n" +
 			"The webhook's address and the app secret are those of the environment and the data\n" +
-			"directory, so in the directory of a running gateway no flag is needed.",
-		Example: "  gateway send --payload plan:enterprise\n  gateway send --payload rate:5 --count 100 --rate 10",
-		Args:    noArgs,
+			"directory, so in the directory of a running gateway no flag is needed.\n\n" +
+			"Platforms and the kinds of clicks that they have:\n" + kindsHelp(),
+		Example: "  gateway send --payload plan:enterprise\n" +
+			"  gateway send --platform instagram --kind quick_reply --payload confirm:yes --title Yes\n" +
+			"  gateway send --kind referral --ref spring_sale\n" +
+			"  gateway send --payload rate:5 --count 100 --rate 10",
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := s.prepare(cmd); err != nil {
 				return err
@@ -51,13 +57,14 @@ func newSendCmd() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&s.click.Payload, "payload", "plan:enterprise", "the payload behind the button")
+	f.StringVar(&s.click.Payload, "payload", "", "the payload behind the button (default "+samplePayload+"; a referral has none, an opt-in of a plugin neither)")
 	f.StringVar(&s.click.Title, "title", "A button", "what stands on the button")
-	f.StringVar(&s.click.Ref, "ref", "", "a referral parameter: the person came by a link")
-	f.StringVar(&s.click.User, "user", "1254459154682919", "the person's id")
+	f.StringVar(&s.click.Ref, "ref", "", "a referral parameter: the person came by a link (a referral's default: "+sampleRef+")")
+	f.StringVar(&s.click.User, "user", "", "the person's id (default: one as the platform has them)")
 	f.StringVar(&s.click.UserRef, "user-ref", "", "the person's user_ref; with it --user is empty unless given")
-	f.StringVar(&s.click.Account, "account", "682498171943165", "the page's id")
-	f.StringVar(&s.platform, "platform", schema.Messenger, "the platform to be: "+schema.Messenger)
+	f.StringVar(&s.click.Account, "account", "", "the page's or account's id (default: one as the platform has them)")
+	f.StringVar(&s.platform, "platform", schema.Messenger, "the platform to be: "+platformsHelp())
+	f.StringVar(&s.kind, "kind", "", "what the person does (default: the first of the platform's kinds)")
 	f.IntVar(&s.count, "count", 1, "how many deliveries, one after the other, each a new click")
 	f.Float64Var(&s.rate, "rate", 0, "at most so many a second; 0 for no limit")
 	f.StringVar(&s.url, "url", "", "base address of the webhook (default: where GATEWAY_LISTEN is, on this machine)")
@@ -68,15 +75,14 @@ func newSendCmd() *cobra.Command {
 // prepare checks the flags and finds out what they leave open.
 func (s *sender) prepare(cmd *cobra.Command) error {
 	switch {
-	case s.platform != schema.Messenger:
-		return badUsage(cmd, "--platform %q is not supported: expected %s", s.platform, schema.Messenger)
 	case s.count < 1:
 		return badUsage(cmd, "--count %d: expected 1 or more", s.count)
 	case s.rate < 0:
 		return badUsage(cmd, "--rate %g: expected 0 or more", s.rate)
 	}
-	if s.click.UserRef != "" && !cmd.Flags().Changed("user") {
-		s.click.User = ""
+	platform, err := s.choose(cmd)
+	if err != nil {
+		return err
 	}
 	settings, err := loadSome("LISTEN", "DATA_DIR", "META_APP_SECRETS", "TLS_CERT")
 	if err != nil {
@@ -87,7 +93,7 @@ func (s *sender) prepare(cmd *cobra.Command) error {
 		return badUsage(cmd, "--url %q: expected a base address like http://127.0.0.1:8080", s.url)
 	}
 	if s.secret == "" {
-		s.secret, err = appSecret(&settings)
+		s.secret, err = platform.secret(&settings)
 	}
 	return err
 }
@@ -150,7 +156,7 @@ func (s *sender) run(ctx context.Context, w io.Writer) error {
 }
 
 func (s *sender) post(ctx context.Context, w io.Writer) (ok bool, err error) {
-	request, err := simulate.Request(s.url, s.secret, simulate.Messenger(s.click))
+	request, err := s.request(s.url, s.secret, s.click)
 	if err != nil {
 		return false, err
 	}
@@ -164,6 +170,6 @@ func (s *sender) post(ctx context.Context, w io.Writer) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	fmt.Fprintf(w, "%s %s %s  %s\n", s.click.Payload, response.Status, answer, time.Since(start).Round(10*time.Microsecond))
+	fmt.Fprintf(w, "%s %s %s  %s\n", cmp.Or(s.click.Payload, s.click.Ref, string(s.click.Kind)), response.Status, answer, time.Since(start).Round(10*time.Microsecond))
 	return response.StatusCode == http.StatusOK, nil
 }

@@ -15,50 +15,28 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf16"
+
+	"github.com/postback-gateway/gateway/schema"
 )
 
 // Click is what a person did.
 type Click struct {
+	// Kind is a button where it is empty. A platform has some of the kinds.
+	Kind    schema.Kind
 	Account string
 	User    string
 	// UserRef is Meta's user_ref: a person who is not known by an id yet.
 	UserRef string
 	Title   string
+	// Payload is what the bot's developer put behind the button. A referral has
+	// none; an opt-in with one is that of a marketing message.
 	Payload string
 	// Ref makes the click one that came by a link with this referral parameter.
 	Ref string
 	// ID is the message's id; a random one where it is empty, as for a new click.
+	// Referrals and opt-ins have none.
 	ID string
 	At time.Time
-}
-
-// Messenger returns the body of one delivery with the clicks as postbacks, each
-// in an item of its own of one entry.
-func Messenger(clicks ...Click) []byte {
-	items := make([]any, len(clicks))
-	for i, c := range clicks {
-		items[i] = c.messengerItem()
-	}
-	entry := map[string]any{"id": clicks[0].Account, "time": time.Now().UnixMilli(), "messaging": items}
-	return encode(map[string]any{"object": "page", "entry": []any{entry}})
-}
-
-func (c Click) messengerItem() map[string]any {
-	sender := map[string]any{}
-	if c.User != "" {
-		sender["id"] = c.User
-	}
-	if c.UserRef != "" {
-		sender["user_ref"] = c.UserRef
-	}
-	postback := map[string]any{"mid": c.id("m_"), "title": c.Title, "payload": c.Payload}
-	if c.Ref != "" {
-		postback["referral"] = map[string]any{"ref": c.Ref, "source": "SHORTLINK", "type": "OPEN_THREAD"}
-	}
-	return map[string]any{
-		"sender": sender, "recipient": map[string]any{"id": c.Account},
-		"timestamp": c.at().UnixMilli(), "postback": postback,
-	}
 }
 
 func (c Click) id(prefix string) string {

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestSend: every kind of click of every platform is one that the gateway stores,
+// as what it is.
+func TestSend(t *testing.T) {
+	p := startGateway(t, t.TempDir())
+	t.Chdir(p.dir)
+	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.webhook, "http://"))
+	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.nats, "nats://"))
+	for i := range simulations {
+		for _, kind := range simulations[i].kinds {
+			sent := command(t, exitDone, "send", "--platform", simulations[i].platform, "--kind", string(kind))
+			if !strings.Contains(sent, `200 OK {"accepted":1,`) {
+				t.Errorf("%s %s: %s", simulations[i].platform, kind, sent)
+				continue
+			}
+			line := tailLines(t, 1, "--last", "1")[0]
+			want := "postback.v1." + simulations[i].platform + "." + simulations[i].account + "."
+			if !strings.Contains(line, want) || !slices.Contains(strings.Fields(line), string(kind)) {
+				t.Errorf("%s %s became %s", simulations[i].platform, kind, line)
+			}
+		}
+	}
+	p.terminate()
+}
+
+// TestSendFlags: what is said on the command line stands in the delivery, and
+// what is not is as the platform has it.
+func TestSendFlags(t *testing.T) {
+	p := startGateway(t, t.TempDir())
+	t.Chdir(p.dir)
+	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.webhook, "http://"))
+	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.nats, "nats://"))
+	for args, want := range map[string]string{
+		"":                             `postback.v1.messenger.682498171943165.plan.enterprise  button  title="A button"  payload="plan:enterprise"  user="1254459154682919"`,
+		"--payload= --title T --ref r": `postback.v1.messenger.682498171943165._._  button  title="T"  ref="r"  user="1254459154682919"`,
+		"--user-ref a9 --account 7":    `postback.v1.messenger.7.plan.enterprise  button  title="A button"  payload="plan:enterprise"  user_ref="a9"`,
+		"--user-ref a9 --user u":       `postback.v1.messenger.682498171943165.plan.enterprise  button  title="A button"  payload="plan:enterprise"  user="u"  user_ref="a9"`,
+		"--kind quick_reply --payload a:b --ref r":           `postback.v1.messenger.682498171943165.a.b  quick_reply  title="A button"  payload="a:b"  ref="r"  user="1254459154682919"`,
+		"--kind referral":                                    `postback.v1.messenger.682498171943165.=referral.spring_sale  referral  ref="spring_sale"  user="1254459154682919"`,
+		"--kind referral --ref= --user-ref a9":               `postback.v1.messenger.682498171943165.=referral._  referral  user_ref="a9"`,
+		"--kind optin --payload a:b --title T":               `postback.v1.messenger.682498171943165.a.b  optin  title="T"  payload="a:b"  user="1254459154682919"`,
+		"--kind optin --ref r":                               `postback.v1.messenger.682498171943165.=optin.r  optin  ref="r"  user="1254459154682919"`,
+		"--kind optin --user-ref a9":                         `postback.v1.messenger.682498171943165.=optin._  optin  user_ref="a9"`,
+		"--platform instagram --payload faq:hours --title T": `postback.v1.instagram.17841405309211844.faq.hours  button  title="T"  payload="faq:hours"  user="7461234567890"`,
+	} {
+		command(t, exitDone, append([]string{"send"}, strings.Fields(args)...)...)
+		if line := tailLines(t, 1, "--last", "1")[0]; !strings.HasSuffix(line, "  "+want) {
+			t.Errorf("send %s became %s\nwant %s", args, line, want)
+		}
+	}
+	p.terminate()
+}
+
+func TestSendUsage(t *testing.T) {
+	for args, want := range map[string]string{
+		"--platform x":                         `--platform "x" is not supported: expected one of messenger, instagram`,
+		"--kind list":                          `--kind "list": messenger has no such clicks, expected one of button, quick_reply, referral, optin`,
+		"--platform instagram --kind flow":     `--kind "flow": instagram has no such clicks, expected one of button, quick_reply, referral, optin`,
+		"--kind referral --payload plan:basic": `--payload "plan:basic": a referral has none, expected --ref`,
+		"--rate -1":                            `--rate -1: expected 0 or more`,
+	} {
+		var errs bytes.Buffer
+		status := execute(t.Context(), append([]string{"send"}, strings.Fields(args)...), nil, nil, &errs)
+		if status != exitUsage || !strings.Contains(errs.String(), want) {
+			t.Errorf("send %s: status %d, %s want %s", args, status, errs.String(), want)
+		}
+	}
+}

@@ -1,0 +1,254 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/postback-gateway/gateway/ingest/simulate"
+	"github.com/postback-gateway/gateway/schema"
+)
+
+// keptOf tells for the folders of testdata how many parts of a delivery have to
+// leave something behind. A platform that has no row is held to all the rest.
+var keptOf = map[string]func(delivery any) int{"messenger": kept, "instagram": kept}
+
+// TestMutations changes every delivery in testdata at every place, puts good
+// items beside it, and posts it. Whatever it looks like then:
+//
+//   - the answer is 200: no platform can be made to deliver for ever;
+//   - every good item beside it is stored, once;
+//   - what is stored is an event by the schema, or a dead letter;
+//   - an interaction is an event or a dead letter, and only what is none is
+//     ignored; what says of itself that it is an interaction counts as one,
+//     however malformed it is.
+func TestMutations(t *testing.T) {
+	for _, file := range deliveries(t) {
+		t.Run(file.name(), func(t *testing.T) {
+			t.Parallel()
+			m := newMutant(t, file)
+			root, err := readAny(file.body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.post("nothing", root)
+			m.checkSame(file)
+			mutate(root, "", func(changed any) { root = changed }, func(what string) { m.post(what, root) })
+		})
+	}
+}
+
+// mutate sets a value and all that is in it to whatever it should not be, one
+// after the other, and calls visit for each; set puts a value in its place.
+func mutate(value any, at string, set func(any), visit func(what string)) {
+	for name, replacement := range replacements {
+		set(replacement)
+		visit(at + " is " + name)
+	}
+	switch v := value.(type) {
+	case map[string]any:
+		set(v)
+		mutateObject(v, at, visit)
+	case []any:
+		set([]any{})
+		visit(at + " is emptied")
+		set(slices.Concat(v, v))
+		visit(at + " is doubled")
+		set(v)
+		for i, element := range v {
+			mutate(element, fmt.Sprint(at, "/", i), func(changed any) { v[i] = changed }, visit)
+		}
+	}
+	set(value)
+}
+
+func mutateObject(object map[string]any, at string, visit func(what string)) {
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		value := object[name]
+		delete(object, name)
+		visit(at + "/" + name + " is missing")
+		mutate(value, at+"/"+name, func(changed any) { object[name] = changed }, visit)
+	}
+	object["a_new_field"] = map[string]any{"of": []any{"a later version"}}
+	visit(at + " has a new field")
+	delete(object, "a_new_field")
+}
+
+const (
+	mutantLimit = 16 << 10 // max_payload for the mutants, in bytes
+	// The sizes of a huge text: one fits an event, and one does not.
+	longText = 4 << 10
+	hugeText = mutantLimit
+)
+
+var replacements = map[string]any{
+	"null": nil, "a text": "text", "no text": "", "a number": json.Number("5"), "a huge number": json.Number("1e400"),
+	"true": true, "an array": []any{"x"}, "an object": map[string]any{"x": "y"},
+	"long": strings.Repeat("a:", longText/2), "huge": strings.Repeat("é", hugeText/2),
+}
+
+// mutant posts mutations of one file without sockets.
+type mutant struct {
+	t        *testing.T
+	kept     func(delivery any) int
+	server   *Server
+	messages []schema.Message
+}
+
+func newMutant(t *testing.T, file delivery) *mutant {
+	m := &mutant{t: t, kept: keptOf[file.folder]}
+	m.server = newTestServer(t, nil).Server
+	m.server.pub = &fakePublisher{publish: m.publish}
+	return m
+}
+
+func (m *mutant) publish(_ context.Context, items []schema.Item) ([]schema.Outcome, error) {
+	outcomes := make([]schema.Outcome, len(items))
+	for i := range items {
+		message, err := items[i].Message("postback.v1", mutantLimit)
+		if err != nil {
+			return nil, err
+		}
+		m.messages = append(m.messages, message)
+		outcomes[i] = schema.Stored
+		if message.DeadLetter != "" {
+			outcomes[i] = schema.Rejected
+		}
+	}
+	return outcomes, nil
+}
+
+func (m *mutant) post(what string, root any) {
+	m.t.Helper()
+	deliveries, isArray := root.([]any)
+	if !isArray {
+		deliveries = []any{root}
+	}
+	var n neighbours
+	body, err := json.Marshal(slices.Concat([]any{n.delivery()}, n.among(deliveries), []any{n.delivery()}))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.messages = nil
+	r := httptest.NewRequest(http.MethodPost, "/webhooks/meta", bytes.NewReader(body))
+	r.Header.Set(headerSignature, simulate.Sign(testSecret, body))
+	w := httptest.NewRecorder()
+	m.server.ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		m.t.Fatalf("%s: answered %d %s", what, w.Code, w.Body)
+	}
+	m.check(what, deliveries, int(n))
+}
+
+func (m *mutant) check(what string, deliveries []any, good int) {
+	m.t.Helper()
+	stored := map[string]int{}
+	for _, message := range m.messages {
+		id := message.ID[strings.LastIndexByte(message.ID, ':')+1:]
+		if stored[id]++; !strings.HasPrefix(id, neighbour) {
+			checkMessage(m.t, message)
+		}
+	}
+	for n := range good {
+		if id := fmt.Sprint(neighbour, n); stored[id] != 1 {
+			m.t.Errorf("%s: the good item %s is stored %d times", what, id, stored[id])
+		}
+	}
+	if m.kept == nil {
+		return
+	}
+	want := good
+	for _, delivery := range deliveries {
+		want += m.kept(delivery)
+	}
+	if len(m.messages) != want {
+		m.t.Errorf("%s: %d events and dead letters with %d good ones, want %d", what, len(m.messages), good, want)
+	}
+	if m.t.Failed() {
+		m.t.FailNow()
+	}
+}
+
+// checkSame makes sure that the mutations begin with a delivery that is understood:
+// what it leaves behind has to be as many messages as its golden file has.
+func (m *mutant) checkSame(file delivery) {
+	m.t.Helper()
+	text, err := os.ReadFile(file.golden())
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	var want golden
+	if err := json.Unmarshal(text, &want); err != nil {
+		m.t.Fatal(err)
+	}
+	got := slices.DeleteFunc(slices.Clone(m.messages), func(message schema.Message) bool {
+		return strings.Contains(message.ID, ":"+neighbour)
+	})
+	if len(got) != len(want.Messages) {
+		m.t.Fatalf("unchanged: %d events and dead letters, and %d in %s", len(got), len(want.Messages), file.golden())
+	}
+}
+
+// neighbours counts the good items that were put beside a mutation.
+type neighbours int
+
+// neighbour is what the id of a good item begins with; its number follows.
+const neighbour = "good_"
+
+func (n *neighbours) item() map[string]any {
+	*n++
+	return map[string]any{
+		"sender": map[string]any{"id": "u"}, "recipient": map[string]any{"id": "1"}, "timestamp": 1700000000000,
+		"postback": map[string]any{"mid": fmt.Sprint(neighbour, int(*n-1)), "payload": "ok"},
+	}
+}
+
+func (n *neighbours) delivery() any {
+	return map[string]any{"object": "page", "entry": []any{map[string]any{"id": "1", "messaging": []any{n.item()}}}}
+}
+
+// among returns the deliveries with a good item at the end of every list of
+// messaging items that is still one. It changes nothing in place.
+func (n *neighbours) among(deliveries []any) []any {
+	out := slices.Clone(deliveries)
+	for i := range out {
+		delivery, isObject := out[i].(map[string]any)
+		entries, isList := delivery["entry"].([]any)
+		if !isObject || !isList || delivery["object"] != "page" && delivery["object"] != "instagram" {
+			continue
+		}
+		entries = slices.Clone(entries)
+		for j := range entries {
+			entries[j] = n.inEntry(entries[j])
+		}
+		delivery = maps.Clone(delivery)
+		delivery["entry"] = append(entries, map[string]any{"id": "1", "messaging": []any{n.item()}})
+		out[i] = delivery
+	}
+	return out
+}
+
+// inEntry leaves an entry alone whose id is no account: on Instagram that is what
+// is wrong with every item in it.
+func (n *neighbours) inEntry(entry any) any {
+	lists, isObject := entry.(map[string]any)
+	if id, _ := lists["id"].(string); !isObject || len(id) > schema.MaxAccount {
+		return entry
+	}
+	lists = maps.Clone(lists)
+	if items, isList := lists["messaging"].([]any); isList {
+		lists["messaging"] = append(slices.Clone(items), n.item())
+	}
+	if items, isList := lists["changes"].([]any); isList {
+		lists["changes"] = append(slices.Clone(items), map[string]any{"field": "messaging_postbacks", "value": n.item()})
+	}
+	return lists
+}
