@@ -78,20 +78,23 @@ func (s *Server) logDelivery(ctx context.Context, b *batch, t counts, err error)
 // counts them all.
 type refusalLog struct {
 	log   *slog.Logger
+	help  map[signatureError]string
 	limit map[signatureError]*rate.Sometimes
 }
 
-func newRefusalLog(log *slog.Logger) refusalLog {
-	l := refusalLog{log: log, limit: make(map[signatureError]*rate.Sometimes, len(signatureHelp))}
-	for reason := range signatureHelp {
+// newRefusalLog knows the reasons that help has words for, and no other.
+func newRefusalLog(log *slog.Logger, help map[signatureError]string) refusalLog {
+	l := refusalLog{log: log, help: help, limit: make(map[signatureError]*rate.Sometimes, len(help))}
+	for reason := range help {
 		l.limit[reason] = &rate.Sometimes{Interval: time.Second}
 	}
 	return l
 }
 
-func (l refusalLog) write(reason signatureError, remote string) {
+// write takes further attributes as slog does.
+func (l refusalLog) write(reason signatureError, remote string, further ...any) {
 	l.limit[reason].Do(func() {
-		l.log.Warn("request refused because of its signature",
-			"reason", string(reason), "help", reason.Error(), "remote", remote)
+		l.log.With(further...).Warn("request refused because of its signature",
+			"reason", string(reason), "help", l.help[reason], "remote", remote)
 	})
 }

@@ -33,18 +33,26 @@ type source struct {
 
 // sources are the platforms by the object of a delivery. One file and one row each.
 var sources = map[string]source{
-	"page":      {schema.Messenger, (*batch).messenger},
-	"instagram": {schema.Instagram, (*batch).instagram},
+	"page":           {schema.Messenger, (*batch).messenger},
+	"instagram":      {schema.Instagram, (*batch).instagram},
+	objectOfWhatsApp: {schema.WhatsApp, (*batch).whatsapp},
 }
 
 // bareSource is the object of a bare sample, which does not name one: it is told
-// by a field that only one platform has. Most fields are the same on Instagram
-// and Messenger; those count as a page's.
+// by what only one platform has. Most fields are the same on Instagram and
+// Messenger; those count as a page's.
 func bareSource(body []byte) string {
 	var sample struct {
-		Field string `json:"field"`
+		Field hint `json:"field"`
+		Value struct {
+			Product hint `json:"messaging_product"`
+		} `json:"value"`
 	}
-	if decode(body, &sample) == nil && sample.Field == fieldInstagramReferral {
+	switch err := decode(body, &sample); {
+	case err != nil:
+	case sample.Value.Product == "whatsapp":
+		return objectOfWhatsApp
+	case sample.Field == fieldInstagramReferral:
 		return "instagram"
 	}
 	return "page"
@@ -110,6 +118,7 @@ type interaction struct {
 	payload   string
 	referral  *schema.Referral
 	body      []byte
+	enrich    func(*schema.Data) // sets what only this platform tells; or nil
 }
 
 // add makes an event of an interaction, or a dead letter where it is malformed.
@@ -135,6 +144,9 @@ func (b *batch) item(i interaction) (schema.Item, error) {
 	}
 	var route schema.Route
 	d.Payload, route = i.route()
+	if i.enrich != nil {
+		i.enrich(&d)
+	}
 	if b.includeRaw {
 		// What is nested too deeply is left out: the click matters more.
 		d.Raw, _ = schema.Foreign(i.body)

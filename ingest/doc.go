@@ -14,6 +14,8 @@
 //
 // Messenger and Instagram deliver the same messaging items: messaging.go reads
 // them, and messenger.go and instagram.go hold what differs.
+// Telegram sends one update at a time to a path for each bot, with a secret in the
+// header: telegramBots.verify and batch.readTelegram stand in for the middle.
 //
 // An error on this way becomes an answer in one place, [problem]. A new platform
 // is a file with a decode function, a row in sources and a folder in testdata.

@@ -79,7 +79,7 @@ func fuzzItem(f *testing.F, object, platform string) {
 			}
 			b := &batch{receivedAt: testNow}
 			b.readMeta(body)
-			if want := int(n) + kept(root); len(b.items) != want {
+			if want := int(n) + keptItems(root); len(b.items) != want {
 				t.Errorf("%s: %d events and dead letters, want %d: %s", list, len(b.items), want, item)
 			}
 			for i := range b.items {

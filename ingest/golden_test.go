@@ -75,7 +75,7 @@ func TestGolden(t *testing.T) {
 	ts := newTestServer(t, nil)
 	for _, file := range deliveries(t) {
 		t.Run(file.name(), func(t *testing.T) {
-			a := ts.post(t, file.body, nil)
+			a := ts.deliver(t, file)
 			got := golden{Answer: json.RawMessage(a.body)}
 			for _, m := range ts.pub.taken() {
 				checkMessage(t, m)

@@ -23,8 +23,9 @@ type dialect struct {
 	account func(entryID, recipientID string) string
 }
 
-// The webhook fields with a name of their own here.
+// The webhook fields with a name of their own here; the first two are WhatsApp's too.
 const (
+	fieldMessages          = "messages"
 	fieldStandby           = "standby"            // what happens in another app's conversation
 	fieldInstagramReferral = "messaging_referral" // Messenger's has an s
 )
@@ -36,7 +37,7 @@ var messagingFields = map[string]error{
 	"messaging_referrals":  errNoReferral,
 	fieldInstagramReferral: errNoReferral,
 	"messaging_optins":     errors.New("value/optin is missing"),
-	"messages":             nil,
+	fieldMessages:          nil,
 	fieldStandby:           nil,
 }
 
@@ -200,22 +201,29 @@ func (o *messagingOptin) referral() *schema.Referral {
 	return r
 }
 
-// normalize leaves out a field that is nested too deeply for an event: the click
-// matters more than what no platform has sent yet.
 func (r *messagingReferral) normalize() *schema.Referral {
 	if r == nil {
 		return nil
 	}
-	out := &schema.Referral{Ref: string(r.Ref), Source: string(r.Source), Type: string(r.Type), AdID: string(r.AdID)}
-	for name, value := range r.Extra {
+	return &schema.Referral{
+		Ref: string(r.Ref), Source: string(r.Source), Type: string(r.Type), AdID: string(r.AdID),
+		Extra: foreignFields(r.Extra),
+	}
+}
+
+// foreignFields leaves out a field that is nested too deeply for an event: the
+// click matters more than what no platform has sent yet.
+func foreignFields(fields map[string]jsontext.Value) map[string]json.RawMessage {
+	var out map[string]json.RawMessage
+	for name, value := range fields {
 		foreign, err := schema.Foreign(value)
 		if err != nil {
 			continue
 		}
-		if out.Extra == nil {
-			out.Extra = make(map[string]json.RawMessage, len(r.Extra))
+		if out == nil {
+			out = make(map[string]json.RawMessage, len(fields))
 		}
-		out.Extra[name] = foreign
+		out[name] = foreign
 	}
 	return out
 }

@@ -67,9 +67,14 @@ func (s *Server) metaDelivery(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer s.leave()
-	b := &batch{receivedAt: s.cfg.Now().UTC().Truncate(time.Millisecond), includeRaw: s.cfg.IncludeRaw}
+	b := s.newBatch()
 	b.readMeta(body.bytes)
 	return s.store(w, r, b)
+}
+
+// newBatch is called when the delivery has been read: that is the receipt.
+func (s *Server) newBatch() *batch {
+	return &batch{receivedAt: s.cfg.Now().UTC().Truncate(time.Millisecond), includeRaw: s.cfg.IncludeRaw}
 }
 
 // checkSigned refuses a request without a usable signature before its body is read.

@@ -54,6 +54,9 @@ func newMetrics(reg prometheus.Registerer, labelLimit int) *metrics {
 	for reason := range signatureHelp {
 		m.signatureFailures.WithLabelValues(labelMeta, string(reason))
 	}
+	for reason := range telegramHelp {
+		m.signatureFailures.WithLabelValues(schema.Telegram, string(reason))
+	}
 	return m
 }
 

@@ -18,8 +18,10 @@ import (
 )
 
 // keptOf tells for the folders of testdata how many parts of a delivery have to
-// leave something behind. A platform that has no row is held to all the rest.
-var keptOf = map[string]func(delivery any) int{"messenger": kept, "instagram": kept}
+// leave something behind.
+var keptOf = map[string]func(delivery any) (n int, exactly bool){
+	"messenger": kept, "instagram": kept, "whatsapp": keptWhatsApp, "telegram": keptTelegram,
+}
 
 // TestMutations changes every delivery in testdata at every place, puts good
 // items beside it, and posts it. Whatever it looks like then:
@@ -98,13 +100,14 @@ var replacements = map[string]any{
 // mutant posts mutations of one file without sockets.
 type mutant struct {
 	t        *testing.T
-	kept     func(delivery any) int
+	folder   string
+	kept     func(delivery any) (int, bool)
 	server   *Server
 	messages []schema.Message
 }
 
 func newMutant(t *testing.T, file delivery) *mutant {
-	m := &mutant{t: t, kept: keptOf[file.folder]}
+	m := &mutant{t: t, folder: file.folder, kept: keptOf[file.folder]}
 	m.server = newTestServer(t, nil).Server
 	m.server.pub = &fakePublisher{publish: m.publish}
 	return m
@@ -128,6 +131,10 @@ func (m *mutant) publish(_ context.Context, items []schema.Item) ([]schema.Outco
 
 func (m *mutant) post(what string, root any) {
 	m.t.Helper()
+	if m.folder == schema.Telegram {
+		m.postUpdate(what, root)
+		return
+	}
 	deliveries, isArray := root.([]any)
 	if !isArray {
 		deliveries = []any{root}
@@ -137,22 +144,43 @@ func (m *mutant) post(what string, root any) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	m.do(what, "/webhooks/meta", headerSignature, simulate.Sign(testSecret, body), body, http.StatusOK)
+	m.check(what, deliveries, int(n))
+}
+
+// postUpdate posts to the webhook of a bot, which takes one update at a time.
+func (m *mutant) postUpdate(what string, root any) {
+	m.t.Helper()
+	body, err := json.Marshal(root)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	status := http.StatusOK
+	if _, isObject := root.(map[string]any); !isObject {
+		status = http.StatusBadRequest
+	}
+	m.do(what, "/webhooks/telegram/"+testBot, headerTelegram, testBotToken, body, status)
+	m.check(what, []any{root}, 0)
+}
+
+func (m *mutant) do(what, path, header, value string, body []byte, status int) {
+	m.t.Helper()
 	m.messages = nil
-	r := httptest.NewRequest(http.MethodPost, "/webhooks/meta", bytes.NewReader(body))
-	r.Header.Set(headerSignature, simulate.Sign(testSecret, body))
+	r := httptest.NewRequest(http.MethodPost, path, bytes.NewReader(body))
+	r.Header.Set(header, value)
 	w := httptest.NewRecorder()
 	m.server.ServeHTTP(w, r)
-	if w.Code != http.StatusOK {
-		m.t.Fatalf("%s: answered %d %s", what, w.Code, w.Body)
+	if w.Code != status {
+		m.t.Fatalf("%s: answered %d %s, want %d", what, w.Code, w.Body, status)
 	}
-	m.check(what, deliveries, int(n))
 }
 
 func (m *mutant) check(what string, deliveries []any, good int) {
 	m.t.Helper()
 	stored := map[string]int{}
 	for _, message := range m.messages {
-		id := message.ID[strings.LastIndexByte(message.ID, ':')+1:]
+		id := strings.TrimSuffix(message.ID, ":standby")
+		id = id[strings.LastIndexByte(id, ':')+1:]
 		if stored[id]++; !strings.HasPrefix(id, neighbour) {
 			checkMessage(m.t, message)
 		}
@@ -162,14 +190,13 @@ func (m *mutant) check(what string, deliveries []any, good int) {
 			m.t.Errorf("%s: the good item %s is stored %d times", what, id, stored[id])
 		}
 	}
-	if m.kept == nil {
-		return
-	}
-	want := good
+	want, all := good, true
 	for _, delivery := range deliveries {
-		want += m.kept(delivery)
+		n, exactly := m.kept(delivery)
+		want += n
+		all = all && exactly
 	}
-	if len(m.messages) != want {
+	if len(m.messages) < want || all && len(m.messages) > want {
 		m.t.Errorf("%s: %d events and dead letters with %d good ones, want %d", what, len(m.messages), good, want)
 	}
 	if m.t.Failed() {
@@ -223,6 +250,9 @@ func (n *neighbours) among(deliveries []any) []any {
 		delivery, isObject := out[i].(map[string]any)
 		entries, isList := delivery["entry"].([]any)
 		if !isObject || !isList || delivery["object"] != "page" && delivery["object"] != "instagram" {
+			if isList && delivery["object"] == objectOfWhatsApp {
+				out[i] = n.amongMessages(delivery)
+			}
 			continue
 		}
 		entries = slices.Clone(entries)
@@ -234,6 +264,28 @@ func (n *neighbours) among(deliveries []any) []any {
 		out[i] = delivery
 	}
 	return out
+}
+
+// amongMessages puts a good message of WhatsApp before and behind those of each
+// change that still says whose they are.
+func (n *neighbours) amongMessages(delivery map[string]any) any {
+	delivery = deepClone(delivery).(map[string]any)
+	for _, value := range whatsappValues(delivery) {
+		messages, isList := value["messages"].([]any)
+		if number, isText := textAt(value, "metadata", "phone_number_id").(string); !isList || !isText || number == "" || len(number) > schema.MaxAccount {
+			continue
+		}
+		value["messages"] = slices.Concat([]any{n.message()}, messages, []any{n.message()})
+	}
+	return delivery
+}
+
+func (n *neighbours) message() any {
+	*n++
+	return map[string]any{
+		"from": "1", "id": fmt.Sprint(neighbour, int(*n-1)), "timestamp": "1700000000", "type": "button",
+		"button": map[string]any{"payload": "ok", "text": "OK"},
+	}
 }
 
 // inEntry leaves an entry alone whose id is no account: on Instagram that is what

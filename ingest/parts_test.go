@@ -3,6 +3,8 @@ package ingest
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
+	"slices"
 )
 
 // The rule of what may be ignored, written a second time and in other words, on
@@ -19,8 +21,10 @@ func readAny(body []byte) (value any, err error) {
 
 // kept counts the parts of a delivery of messaging items that have to leave an
 // event or a dead letter behind: the interactions, and what is not of the form
-// that it has to have where it stands. Every other part may be ignored.
-func kept(delivery any) int {
+// that it has to have where it stands. Every other part is ignored.
+func kept(delivery any) (int, bool) { return keptItems(delivery), true }
+
+func keptItems(delivery any) int {
 	d, isObject := delivery.(map[string]any)
 	if !isObject {
 		return 1
@@ -103,4 +107,124 @@ func isInteraction(item map[string]any) bool {
 	}
 	_, isQuickReply := message["quick_reply"]
 	return message["is_echo"] != true && (isQuickReply || message["referral"] != nil)
+}
+
+// keptWhatsApp counts the messages of a delivery that are clicks. What is not of
+// its form leaves dead letters beside them.
+func keptWhatsApp(delivery any) (n int, exactly bool) {
+	for _, value := range whatsappValues(delivery) {
+		messages, _ := value["messages"].([]any)
+		for _, message := range messages {
+			if m, isObject := message.(map[string]any); isObject && isWhatsAppInteraction(m) {
+				n++
+			}
+		}
+	}
+	return n, false
+}
+
+// isWhatsAppInteraction: a reply of a kind that is not known, such as a permission
+// to call, is none.
+func isWhatsAppInteraction(m map[string]any) bool {
+	if m["button"] != nil || m["referral"] != nil {
+		return true
+	}
+	reply, isObject := m["interactive"].(map[string]any)
+	if !isObject {
+		return m["interactive"] != nil || m["type"] == "interactive" || m["type"] == "button"
+	}
+	for _, kind := range []string{"button_reply", "list_reply", "nfm_reply"} {
+		if reply[kind] != nil || reply["type"] == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// whatsappValues are the objects of a delivery that hold messages.
+func whatsappValues(delivery any) (values []map[string]any) {
+	d, _ := delivery.(map[string]any)
+	changes := []any{d}
+	if d["object"] == objectOfWhatsApp {
+		changes = nil
+		entries, _ := d["entry"].([]any)
+		for _, entry := range entries {
+			e, _ := entry.(map[string]any)
+			list, _ := e["changes"].([]any)
+			changes = append(changes, list...)
+		}
+	} else if d["object"] != nil || d["entry"] != nil || textAt(d, "value", "messaging_product") != "whatsapp" {
+		return nil
+	}
+	for _, change := range changes {
+		c, _ := change.(map[string]any)
+		field, isText := c["field"].(string)
+		value, isObject := c["value"].(map[string]any)
+		if !isObject || isText && field != "messages" && field != "standby" && field != "" {
+			continue
+		}
+		values = append(values, value)
+		if standby, isObject := value["standby"].(map[string]any); isObject {
+			values = append(values, standby)
+		}
+	}
+	return values
+}
+
+// keptTelegram: an update is one interaction or none. One that says of itself that
+// it is a tap is kept, but for a game; a command is kept that is not doubtful.
+func keptTelegram(update any) (n int, exactly bool) {
+	u, isObject := update.(map[string]any)
+	if !isObject {
+		return 1, true
+	}
+	if callback, has := u["callback_query"]; has {
+		c, isObject := callback.(map[string]any)
+		if game, _ := c["game_short_name"].(string); isObject && game != "" {
+			return 0, false
+		}
+		return 1, true
+	}
+	text, _ := textAt(u, "message", "text").(string)
+	entities, isList := textAt(u, "message", "entities").([]any)
+	if first, _ := slices.Concat(entities, []any{nil})[0].(map[string]any); !isList || first["type"] != "bot_command" || first["offset"] != json.Number("0") {
+		return 0, false
+	}
+	return keptCommand(text), true
+}
+
+func keptCommand(text string) int {
+	if regexp.MustCompile(`^/start(@\S*)?(\s|$)`).MatchString(text) {
+		return 1
+	}
+	return 0
+}
+
+// textAt returns what stands at a path of objects; nil where there is nothing.
+func textAt(value any, path ...string) any {
+	for _, name := range path {
+		object, _ := value.(map[string]any)
+		value = object[name]
+	}
+	return value
+}
+
+// deepClone copies JSON.
+func deepClone(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, member := range v {
+			out[name] = deepClone(member)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, element := range v {
+			out[i] = deepClone(element)
+		}
+		return out
+	default:
+		return v
+	}
 }

@@ -25,8 +25,9 @@ func (p *problem) Error() string { return p.Detail }
 
 // The errors that are the same for every request.
 var (
-	errNotFound    = refusal(http.StatusNotFound, "there is no webhook at this path; expected /webhooks/meta")
+	errNotFound    = refusal(http.StatusNotFound, "there is no webhook at this path; expected /webhooks/meta, or /webhooks/telegram/ and the name of a bot")
 	errSignature   = refusal(http.StatusUnauthorized, "signature does not match")
+	errSecretToken = refusal(http.StatusUnauthorized, "secret token does not match")
 	errVerifyToken = refusal(http.StatusForbidden, "verify token does not match")
 	errHandshake   = refusal(http.StatusBadRequest, "not a handshake: expected hub.mode=subscribe, hub.verify_token and hub.challenge")
 	errTooLarge    = refusal(http.StatusRequestEntityTooLarge, "the body is larger than this gateway takes")

@@ -23,6 +23,10 @@ type Config struct {
 	// MetaAllowUnsigned accepts requests without a signature; a wrong one is
 	// refused all the same. For tests on a closed network only.
 	MetaAllowUnsigned bool
+	// TelegramSecrets are the live secret tokens of the Telegram bots, in the order
+	// by which metrics number them. A bot can be listed more than once; without any
+	// there is no webhook for Telegram.
+	TelegramSecrets []TelegramSecret
 	// MaxBodyBytes is the largest body that is read.
 	MaxBodyBytes int64
 	// MaxInFlight is how many deliveries are worked on at once. A delivery counts
@@ -53,21 +57,28 @@ func (c *Config) check() error {
 			return errors.New("an app secret is empty: anybody could sign with it")
 		}
 	}
+	for _, secret := range c.TelegramSecrets {
+		if err := secret.check(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // Server answers the webhooks. It is safe for concurrent use.
 type Server struct {
-	cfg      Config
-	verifier verifier
-	pub      Publisher
-	log      *slog.Logger
-	refusals refusalLog
-	metrics  *metrics
-	router   *mux.Router
-	slots    chan struct{}
-	spent    atomic.Int64 // of readBudget
-	draining atomic.Bool
+	cfg              Config
+	verifier         verifier
+	telegram         telegramBots
+	pub              Publisher
+	log              *slog.Logger
+	refusals         refusalLog
+	telegramRefusals refusalLog
+	metrics          *metrics
+	router           *mux.Router
+	slots            chan struct{}
+	spent            atomic.Int64 // of readBudget
+	draining         atomic.Bool
 }
 
 // New returns a server that stores by pub and registers its metrics with reg.
@@ -79,13 +90,15 @@ func New(cfg Config, pub Publisher, log *slog.Logger, reg prometheus.Registerer)
 		cfg.Now = time.Now
 	}
 	s := &Server{
-		cfg:      cfg,
-		verifier: newVerifier(cfg.MetaAppSecrets),
-		pub:      pub,
-		log:      log,
-		refusals: newRefusalLog(log),
-		metrics:  newMetrics(reg, cfg.LabelLimit),
-		slots:    make(chan struct{}, cfg.MaxInFlight),
+		cfg:              cfg,
+		verifier:         newVerifier(cfg.MetaAppSecrets),
+		telegram:         newTelegramBots(cfg.TelegramSecrets),
+		pub:              pub,
+		log:              log,
+		refusals:         newRefusalLog(log, signatureHelp),
+		telegramRefusals: newRefusalLog(log, telegramHelp),
+		metrics:          newMetrics(reg, cfg.LabelLimit),
+		slots:            make(chan struct{}, cfg.MaxInFlight),
 	}
 	s.router = s.routes()
 	return s, nil
@@ -105,6 +118,9 @@ func (s *Server) methods() map[string]map[string]route {
 			http.MethodGet:  {"meta_handshake", s.handshake},
 			http.MethodPost: {"meta", s.metaDelivery},
 		},
+		telegramPaths + "{bot}": {
+			http.MethodPost: {"telegram", s.telegramDelivery},
+		},
 	}
 }
 
@@ -121,9 +137,9 @@ func (s *Server) routes() *mux.Router {
 	router := mux.NewRouter().SkipClean(true)
 	for path, methods := range s.methods() {
 		for method, r := range methods {
-			router.Handle(path, s.observed(r)).Methods(method)
+			router.Handle(path, s.observed(r)).MatcherFunc(s.telegram.know).Methods(method)
 		}
-		router.Handle(path, s.observed(route{"method_not_allowed", refuseMethod(methods)}))
+		router.Handle(path, s.observed(route{"method_not_allowed", refuseMethod(methods)})).MatcherFunc(s.telegram.know)
 	}
 	router.NotFoundHandler = s.observed(route{"not_found", func(http.ResponseWriter, *http.Request) error {
 		return errNotFound

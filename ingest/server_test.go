@@ -76,7 +76,7 @@ type testServer struct {
 
 func testConfig() Config {
 	return Config{
-		MetaAppSecrets: []string{"an-older-secret", testSecret}, MetaVerifyToken: testToken,
+		MetaAppSecrets: []string{"an-older-secret", testSecret}, MetaVerifyToken: testToken, TelegramSecrets: testBots,
 		MaxBodyBytes: 4 << 20, MaxInFlight: 8, PublishTimeout: time.Second, LabelLimit: 2,
 		Now: func() time.Time { return testNow },
 	}

@@ -60,6 +60,20 @@ func (s *stamp) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	}
 }
 
+// hint is a string that tells what an element is. Anything but a string tells
+// nothing: what is no interaction may look as it likes.
+type hint string
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (h *hint) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() != '"' {
+		return d.SkipValue()
+	}
+	sent, err := readText(d)
+	*h = hint(sent)
+	return err
+}
+
 // shapeError says what a field has to be, and is not.
 type shapeError string
 
@@ -79,6 +93,26 @@ func (m *member[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		return shapeError("has to be an object, this is a JSON " + kindName(kind))
 	}
 	return json.UnmarshalDecode(d, &m.value)
+}
+
+// aside is a value that only adds to an interaction. One that is not of the form
+// expected is left out: the click matters more than what stands around it.
+type aside[T any] struct {
+	known bool
+	value T
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom. null stands for none.
+func (a *aside[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	body, err := d.ReadValue()
+	if err != nil || body.Kind() == 'n' {
+		return err
+	}
+	var value T
+	if decode(body, &value) == nil {
+		a.known, a.value = true, value
+	}
+	return nil
 }
 
 // decode reads one element into v.

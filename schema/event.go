@@ -97,15 +97,22 @@ type Event struct {
 
 // Data is the interaction itself.
 type Data struct {
-	Platform  string    `json:"platform"`
-	Account   Account   `json:"account"`
-	User      User      `json:"user"`
-	Kind      Kind      `json:"kind"`
-	Channel   Channel   `json:"channel"`
-	Title     string    `json:"title,omitempty"`
-	MessageID string    `json:"message_id,omitempty"`
-	Payload   *Payload  `json:"payload,omitempty"`
-	Referral  *Referral `json:"referral,omitempty"`
+	Platform string  `json:"platform"`
+	Account  Account `json:"account"`
+	User     User    `json:"user"`
+	Kind     Kind    `json:"kind"`
+	Channel  Channel `json:"channel"`
+	Title    string  `json:"title,omitempty"`
+	// Description is the smaller text below the title of a list's row.
+	Description string `json:"description,omitempty"`
+	// MessageID is the platform's own id of the interaction where it is a message.
+	MessageID string `json:"message_id,omitempty"`
+	// ReplyTo is the platform's own id of the message that had the button.
+	ReplyTo string `json:"reply_to,omitempty"`
+	// Chat is where it happened, on a platform where that is not the person alone.
+	Chat     *Chat     `json:"chat,omitempty"`
+	Payload  *Payload  `json:"payload,omitempty"`
+	Referral *Referral `json:"referral,omitempty"`
 	// ReceivedAt is when the gateway had read the delivery, to the millisecond.
 	ReceivedAt time.Time `json:"received_at"`
 	// Raw is the platform's own item, with GATEWAY_INCLUDE_RAW=true only.
@@ -121,10 +128,23 @@ type Account struct {
 type User struct {
 	ID string `json:"id,omitempty"`
 	// Ref is Meta's user_ref: the person is not known by an id yet.
-	Ref      string `json:"ref,omitempty"`
+	Ref string `json:"ref,omitempty"`
+	// ScopedID is WhatsApp's business-scoped user id. It stands here also where
+	// it is the ID, because the person hides the phone number.
+	ScopedID string `json:"scoped_id,omitempty"`
+	// ParentScopedID is the one that several business portfolios share.
+	ParentScopedID string `json:"parent_scoped_id,omitempty"`
+
 	Name     string `json:"name,omitempty"`
 	Username string `json:"username,omitempty"`
 	Locale   string `json:"locale,omitempty"`
+}
+
+// Chat is a conversation of one or more people with the bot.
+type Chat struct {
+	ID string `json:"id"`
+	// Type is an open set: private, group, supergroup, channel.
+	Type string `json:"type,omitempty"`
 }
 
 // key is what the person is known by.

@@ -263,3 +263,37 @@ func TestTooLargeEventBecomesDeadLetter(t *testing.T) {
 	}
 	checkDeadLetter(t, m.Data, `{"the":"item"}`)
 }
+
+// What not every platform tells is left out, and of its type where it is told.
+func TestOptionalFields(t *testing.T) {
+	schema := compileSchema(t, "https://json-schema.org/draft/2020-12/schema")
+	d := sampleData()
+	d.Payload.OnKeyboard = new(false)
+	d.User.ScopedID, d.User.ParentScopedID = "US.1", "US.ENT.1"
+	d.Description, d.ReplyTo, d.Chat = "Next day", "wamid.1", &Chat{ID: "-100", Type: "group"}
+	text, err := mustNew(t, "id", d).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []struct{ from, to string }{
+		{"", ""}, // accepted
+		{`"on_keyboard":false`, `"on_keyboard":"no"`},
+		{`"scoped_id":"US.1"`, `"scoped_id":1`},
+		{`"parent_scoped_id":"US.ENT.1"`, `"parent_scoped_id":""`},
+		{`"description":"Next day"`, `"description":{}`},
+		{`"reply_to":"wamid.1"`, `"reply_to":""`},
+		{`"chat":{"id":"-100","type":"group"}`, `"chat":{"type":"group"}`},
+		{`"chat":{"id":"-100","type":"group"}`, `"chat":{"id":-100}`},
+	} {
+		if !bytes.Contains(text, []byte(change.from)) {
+			t.Fatalf("no %s in %s", change.from, text)
+		}
+		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(bytes.Replace(text, []byte(change.from), []byte(change.to), 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(document); (err == nil) != (change.from == "") {
+			t.Errorf("%s instead of %s: %v", change.to, change.from, err)
+		}
+	}
+}

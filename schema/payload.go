@@ -22,6 +22,10 @@ type Payload struct {
 	// Params is the JSON value or the query (as an object of strings) that the
 	// payload carried; nil where it carried none. An empty object stays "{}".
 	Params json.RawMessage `json:"params,omitzero"`
+	// OnKeyboard tells whether a button of the message has this payload. It is nil
+	// where the platform does not show the message's buttons; [ParsePayload] leaves
+	// it so.
+	OnKeyboard *bool `json:"on_keyboard,omitempty"`
 }
 
 // Route is the pair of subject tokens that a payload is published under. Both

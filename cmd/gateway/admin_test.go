@@ -225,8 +225,12 @@ func TestDemo(t *testing.T) {
 	if status := execute(ctx, []string{"demo"}, strings.NewReader(""), out, t.Output()); status != exitDone {
 		t.Errorf("status %d", status)
 	}
-	for _, subject := range []string{"GET_STARTED._", "plan.enterprise", "understood._", "add_to_cart.42", "order.=id"} {
-		if !strings.Contains(out.String(), "NATS received  postback.v1.messenger.682498171943165."+subject+"\n") {
+	for _, subject := range []string{
+		"messenger.682498171943165.GET_STARTED._", "messenger.682498171943165.plan.enterprise", "messenger.682498171943165.add_to_cart.42",
+		"instagram.17841405309211844.understood._", "whatsapp.106540352242922.plan.enterprise",
+		"telegram.demo_bot.order.=id", "telegram.demo_bot.=referral.spring_sale",
+	} {
+		if !strings.Contains(out.String(), "NATS received  postback.v1."+subject+"\n") {
 			t.Errorf("no %s in\n%s", subject, out)
 		}
 	}

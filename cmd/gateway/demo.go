@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,16 +40,22 @@ func newDemoCmd() *cobra.Command {
 	}
 }
 
-// demoClicks show what the payload rule and the event hold.
-var demoClicks = []simulate.Click{
-	{User: "1254459154682919", Title: "Get Started", Payload: "GET_STARTED", Ref: "spring_sale"},
-	{User: "1254459154682919", Title: "Enterprise", Payload: "plan:enterprise"},
-	{User: "1254459154682919", Title: "Yes \U0001F600", Payload: `understood:{"response":"yes"}`},
-	{UserRef: "a9f3c2", Title: "Add to cart", Payload: "add_to_cart_42"},
-	{User: "1254459154682919", Title: "Track", Payload: "order:8123991"},
+// demoClicks show what the payload rule and the event hold, on every platform.
+var demoClicks = []struct {
+	platform string
+	click    simulate.Click
+}{
+	{schema.Messenger, simulate.Click{Title: "Get Started", Payload: "GET_STARTED", Ref: "spring_sale"}},
+	{schema.Messenger, simulate.Click{Title: "Enterprise", Payload: "plan:enterprise"}},
+	{schema.Messenger, simulate.Click{UserRef: "a9f3c2", Title: "Add to cart", Payload: "add_to_cart_42"}},
+	{schema.Instagram, simulate.Click{Kind: schema.KindQuickReply, Title: "Yes \U0001F600", Payload: `understood:{"response":"yes"}`}},
+	{schema.WhatsApp, simulate.Click{Kind: schema.KindList, Title: "Enterprise", Payload: "plan:enterprise"}},
+	{schema.Telegram, simulate.Click{Title: "Track", Payload: "order:8123991"}},
+	{schema.Telegram, simulate.Click{Kind: schema.KindReferral, Ref: "spring_sale"}},
 }
 
-const demoAccount = "682498171943165"
+// demoBot is the bot of a demo where none is configured.
+const demoBot = "demo_bot"
 
 // runDemo is the gateway with two helpers beside it: one that posts, as Meta
 // would, and one that reads from NATS, as a service would.
@@ -60,6 +69,9 @@ func runDemo(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
 		return errors.New("the demo posts to this machine without TLS: unset GATEWAY_TLS_CERT and GATEWAY_TLS_KEY")
 	case os.Getenv("GATEWAY_LOG_LEVEL") == "":
 		s.LogLevel = slog.LevelWarn.String() // the events are what is looked at
+	}
+	if len(s.TelegramSecrets) == 0 {
+		s.TelegramSecrets = []secret{newSecret(demoBot + ":" + rand.Text())}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -84,9 +96,8 @@ func showDemo(ctx context.Context, s *settings, at addresses, w io.Writer) error
 		return err
 	}
 	defer events.close()
-	for _, click := range demoClicks {
-		click.Account = demoAccount
-		if err := demoPost(ctx, s, at, click, w); err != nil {
+	for _, c := range demoClicks {
+		if err := demoPost(ctx, s, at, c.platform, c.click, w); err != nil {
 			return err
 		}
 		if err := events.show(ctx, w); err != nil {
@@ -112,9 +123,18 @@ This gateway stays up, and shows what arrives, until Ctrl-C.
 
 `
 
-func demoPost(ctx context.Context, s *settings, at addresses, click simulate.Click, w io.Writer) error {
-	fmt.Fprintf(w, "Meta posts       payload %s\n", click.Payload)
-	request, err := simulate.Request(at.webhook, s.MetaAppSecrets[0].reveal(), simulate.Messenger(click))
+func demoPost(ctx context.Context, s *settings, at addresses, platform string, click simulate.Click, w io.Writer) error {
+	from := &simulations[slices.IndexFunc(simulations, func(p simulation) bool { return p.platform == platform })]
+	secret, err := from.login(s, &click)
+	if err != nil {
+		return err
+	}
+	click.Account = cmp.Or(click.Account, from.account)
+	if click.UserRef == "" {
+		click.User = from.user
+	}
+	fmt.Fprintf(w, "%-16s %s\n", platform+" posts", cmp.Or(click.Payload, "/start "+click.Ref))
+	request, err := from.request(at.webhook, secret, click)
 	if err != nil {
 		return err
 	}

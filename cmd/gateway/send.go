@@ -41,7 +41,7 @@ func newSendCmd() *cobra.Command {
 		Use:   "send",
 		Short: "Post a realistic, correctly signed postback to a running gateway",
 		Long: "Posts a delivery as the platform would, signed, and prints the answer.\n\n" +
-			"The webhook's address and the app secret are those of the environment and the data\n" +
+			"The webhook's address and the secrets are those of the environment and the data\n" +
 			"directory, so in the directory of a running gateway no flag is needed.\n\n" +
 			"Platforms and the kinds of clicks that they have:\n" + kindsHelp(),
 		Example: "  gateway send --payload plan:enterprise\n" +
@@ -62,13 +62,13 @@ func newSendCmd() *cobra.Command {
 	f.StringVar(&s.click.Ref, "ref", "", "a referral parameter: the person came by a link (a referral's default: "+sampleRef+")")
 	f.StringVar(&s.click.User, "user", "", "the person's id (default: one as the platform has them)")
 	f.StringVar(&s.click.UserRef, "user-ref", "", "the person's user_ref; with it --user is empty unless given")
-	f.StringVar(&s.click.Account, "account", "", "the page's or account's id (default: one as the platform has them)")
+	f.StringVar(&s.click.Account, "account", "", "the id of the page, account or phone number, or the bot's name (default: one as the platform has them, or the first bot)")
 	f.StringVar(&s.platform, "platform", schema.Messenger, "the platform to be: "+platformsHelp())
 	f.StringVar(&s.kind, "kind", "", "what the person does (default: the first of the platform's kinds)")
 	f.IntVar(&s.count, "count", 1, "how many deliveries, one after the other, each a new click")
 	f.Float64Var(&s.rate, "rate", 0, "at most so many a second; 0 for no limit")
 	f.StringVar(&s.url, "url", "", "base address of the webhook (default: where GATEWAY_LISTEN is, on this machine)")
-	f.StringVar(&s.secret, "secret", "", "the app secret to sign with (default: the first configured, or the one in the data directory)")
+	f.StringVar(&s.secret, "secret", "", "the app secret to sign with, or the secret token of the bot (default: the first configured, or the one in the data directory)")
 	return cmd
 }
 
@@ -84,7 +84,7 @@ func (s *sender) prepare(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	settings, err := loadSome("LISTEN", "DATA_DIR", "META_APP_SECRETS", "TLS_CERT")
+	settings, err := loadSome("LISTEN", "DATA_DIR", "META_APP_SECRETS", "TELEGRAM_SECRETS", "TLS_CERT")
 	if err != nil {
 		return err
 	}
@@ -93,8 +93,9 @@ func (s *sender) prepare(cmd *cobra.Command) error {
 		return badUsage(cmd, "--url %q: expected a base address like http://127.0.0.1:8080", s.url)
 	}
 	if s.secret == "" {
-		s.secret, err = platform.secret(&settings)
+		s.secret, err = platform.login(&settings, &s.click)
 	}
+	s.click.Account = cmp.Or(s.click.Account, platform.account)
 	return err
 }
 
@@ -117,16 +118,6 @@ func reachable(listen string) string {
 		host = "127.0.0.1"
 	}
 	return net.JoinHostPort(host, port)
-}
-
-func appSecret(s *settings) (string, error) {
-	if err := s.findLocalSecrets(); err != nil {
-		return "", err
-	}
-	if len(s.MetaAppSecrets) == 0 {
-		return "", fmt.Errorf("no app secret to sign with: expected GATEWAY_META_APP_SECRETS, --secret, or a gateway that keeps its own in %s (GATEWAY_DATA_DIR)", s.DataDir)
-	}
-	return s.MetaAppSecrets[0].reveal(), nil
 }
 
 // run posts count deliveries and prints a line for each. The error counts those

@@ -18,7 +18,7 @@ type simulation struct {
 	platform      string
 	kinds         []schema.Kind // of the clicks that it has; the first is the usual one
 	account, user string        // ids as the platform has them
-	secret        func(*settings) (string, error)
+	login         func(*settings, *simulate.Click) (secret string, err error)
 	request       func(base, secret string, click simulate.Click) (*http.Request, error)
 }
 
@@ -26,6 +26,35 @@ type simulation struct {
 var simulations = []simulation{
 	{schema.Messenger, simulate.MessagingKinds(), "682498171943165", "1254459154682919", appSecret, metaRequest(simulate.Messenger)},
 	{schema.Instagram, simulate.MessagingKinds(), "17841405309211844", "7461234567890", appSecret, metaRequest(simulate.Instagram)},
+	{schema.WhatsApp, simulate.WhatsAppKinds(), "106540352242922", "16505551234", appSecret, metaRequest(simulate.WhatsApp)},
+	{schema.Telegram, simulate.TelegramKinds(), "shop_bot", "9007199254740993", botSecret, telegramRequest},
+}
+
+// appSecret is what the platforms behind Meta's webhook sign with.
+func appSecret(s *settings, _ *simulate.Click) (string, error) {
+	if err := s.findLocalSecrets(); err != nil {
+		return "", err
+	}
+	if len(s.MetaAppSecrets) == 0 {
+		return "", fmt.Errorf("no app secret to sign with: expected GATEWAY_META_APP_SECRETS, --secret, or a gateway that keeps its own in %s (GATEWAY_DATA_DIR)", s.DataDir)
+	}
+	return s.MetaAppSecrets[0].reveal(), nil
+}
+
+// botSecret is that of the bot that is spoken to: the first configured, unless
+// the click says which.
+func botSecret(s *settings, click *simulate.Click) (string, error) {
+	for _, bot := range s.telegramSecrets() {
+		if click.Account == "" || click.Account == bot.Bot {
+			click.Account = bot.Bot
+			return bot.Token, nil
+		}
+	}
+	return "", fmt.Errorf("no secret of a bot %s: expected it in GATEWAY_TELEGRAM_SECRETS, as bot:token, or --account and --secret", click.Account)
+}
+
+func telegramRequest(base, secret string, click simulate.Click) (*http.Request, error) {
+	return simulate.TelegramRequest(base, click.Account, secret, simulate.Telegram(click))
 }
 
 // metaRequest is how the platforms behind Meta's webhook deliver.
@@ -71,7 +100,6 @@ func (s *sender) choose(cmd *cobra.Command) (*simulation, error) {
 		return nil, badUsage(cmd, "--kind %q: %s has no such clicks, expected one of %s", s.kind, s.platform, platform.kindNames())
 	}
 	s.request = platform.request
-	s.click.Account = cmp.Or(s.click.Account, platform.account)
 	if s.click.UserRef == "" && !cmd.Flags().Changed("user") {
 		s.click.User = platform.user
 	}
@@ -88,6 +116,8 @@ const (
 func (s *sender) fill(cmd *cobra.Command) error {
 	c, isGiven := &s.click, cmd.Flags().Changed
 	switch {
+	case c.Kind == schema.KindButton && s.platform == schema.Telegram && isGiven("payload"):
+		return badUsage(cmd, "--payload %q: the Start button of a bot sends /start, expected --kind %s", c.Payload, schema.KindInlineButton)
 	case c.Kind == schema.KindReferral && isGiven("payload"):
 		return badUsage(cmd, "--payload %q: a referral has none, expected --ref", c.Payload)
 	case c.Kind == schema.KindReferral && !isGiven("ref"):

@@ -10,7 +10,8 @@ import (
 // TestSend: every kind of click of every platform is one that the gateway stores,
 // as what it is.
 func TestSend(t *testing.T) {
-	p := startGateway(t, t.TempDir())
+	t.Setenv("GATEWAY_TELEGRAM_SECRETS", "shop_bot:a-token")
+	p := startGateway(t, t.TempDir(), "GATEWAY_TELEGRAM_SECRETS=shop_bot:a-token")
 	t.Chdir(p.dir)
 	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.webhook, "http://"))
 	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.nats, "nats://"))
@@ -34,7 +35,8 @@ func TestSend(t *testing.T) {
 // TestSendFlags: what is said on the command line stands in the delivery, and
 // what is not is as the platform has it.
 func TestSendFlags(t *testing.T) {
-	p := startGateway(t, t.TempDir())
+	t.Setenv("GATEWAY_TELEGRAM_SECRETS", "one_bot:a-token,two_bot:b-token")
+	p := startGateway(t, t.TempDir(), "GATEWAY_TELEGRAM_SECRETS=one_bot:a-token,two_bot:b-token")
 	t.Chdir(p.dir)
 	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.webhook, "http://"))
 	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.nats, "nats://"))
@@ -43,13 +45,17 @@ func TestSendFlags(t *testing.T) {
 		"--payload= --title T --ref r": `postback.v1.messenger.682498171943165._._  button  title="T"  ref="r"  user="1254459154682919"`,
 		"--user-ref a9 --account 7":    `postback.v1.messenger.7.plan.enterprise  button  title="A button"  payload="plan:enterprise"  user_ref="a9"`,
 		"--user-ref a9 --user u":       `postback.v1.messenger.682498171943165.plan.enterprise  button  title="A button"  payload="plan:enterprise"  user="u"  user_ref="a9"`,
-		"--kind quick_reply --payload a:b --ref r":           `postback.v1.messenger.682498171943165.a.b  quick_reply  title="A button"  payload="a:b"  ref="r"  user="1254459154682919"`,
-		"--kind referral":                                    `postback.v1.messenger.682498171943165.=referral.spring_sale  referral  ref="spring_sale"  user="1254459154682919"`,
-		"--kind referral --ref= --user-ref a9":               `postback.v1.messenger.682498171943165.=referral._  referral  user_ref="a9"`,
-		"--kind optin --payload a:b --title T":               `postback.v1.messenger.682498171943165.a.b  optin  title="T"  payload="a:b"  user="1254459154682919"`,
-		"--kind optin --ref r":                               `postback.v1.messenger.682498171943165.=optin.r  optin  ref="r"  user="1254459154682919"`,
-		"--kind optin --user-ref a9":                         `postback.v1.messenger.682498171943165.=optin._  optin  user_ref="a9"`,
-		"--platform instagram --payload faq:hours --title T": `postback.v1.instagram.17841405309211844.faq.hours  button  title="T"  payload="faq:hours"  user="7461234567890"`,
+		"--kind quick_reply --payload a:b --ref r":               `postback.v1.messenger.682498171943165.a.b  quick_reply  title="A button"  payload="a:b"  ref="r"  user="1254459154682919"`,
+		"--kind referral":                                        `postback.v1.messenger.682498171943165.=referral.spring_sale  referral  ref="spring_sale"  user="1254459154682919"`,
+		"--kind referral --ref= --user-ref a9":                   `postback.v1.messenger.682498171943165.=referral._  referral  user_ref="a9"`,
+		"--kind optin --payload a:b --title T":                   `postback.v1.messenger.682498171943165.a.b  optin  title="T"  payload="a:b"  user="1254459154682919"`,
+		"--kind optin --ref r":                                   `postback.v1.messenger.682498171943165.=optin.r  optin  ref="r"  user="1254459154682919"`,
+		"--kind optin --user-ref a9":                             `postback.v1.messenger.682498171943165.=optin._  optin  user_ref="a9"`,
+		"--platform instagram --payload faq:hours --title T":     `postback.v1.instagram.17841405309211844.faq.hours  button  title="T"  payload="faq:hours"  user="7461234567890"`,
+		"--platform whatsapp --kind list":                        `postback.v1.whatsapp.106540352242922.plan.enterprise  list  title="A button"  payload="plan:enterprise"  user="16505551234"`,
+		"--platform telegram":                                    `postback.v1.telegram.one_bot.plan.enterprise  inline_button  title="A button"  payload="plan:enterprise"  user="9007199254740993"`,
+		"--platform telegram --account two_bot --kind button":    `postback.v1.telegram.two_bot.start._  button  payload="/start"  user="9007199254740993"`,
+		"--platform telegram --account two_bot --secret b-token": `postback.v1.telegram.two_bot.plan.enterprise  inline_button  title="A button"  payload="plan:enterprise"  user="9007199254740993"`,
 	} {
 		command(t, exitDone, append([]string{"send"}, strings.Fields(args)...)...)
 		if line := tailLines(t, 1, "--last", "1")[0]; !strings.HasSuffix(line, "  "+want) {
@@ -61,7 +67,8 @@ func TestSendFlags(t *testing.T) {
 
 func TestSendUsage(t *testing.T) {
 	for args, want := range map[string]string{
-		"--platform x":                         `--platform "x" is not supported: expected one of messenger, instagram`,
+		"--platform x": `--platform "x" is not supported: expected one of messenger, instagram, whatsapp, telegram`,
+		"--platform telegram --kind button --payload a": `--payload "a": the Start button of a bot sends /start, expected --kind inline_button`,
 		"--kind list":                          `--kind "list": messenger has no such clicks, expected one of button, quick_reply, referral, optin`,
 		"--platform instagram --kind flow":     `--kind "flow": instagram has no such clicks, expected one of button, quick_reply, referral, optin`,
 		"--kind referral --payload plan:basic": `--payload "plan:basic": a referral has none, expected --ref`,

@@ -33,7 +33,7 @@ type settings struct {
 	MetaAppSecrets    []secret `envconfig:"GATEWAY_META_APP_SECRETS" ignored:"true" desc:"App secrets from Meta's App Dashboard. A delivery has to be signed with any of them: list the old and the new one while you change it. Without one a random secret is made and kept in the data directory."`
 	MetaVerifyToken   secret   `envconfig:"GATEWAY_META_VERIFY_TOKEN" ignored:"true" desc:"The verify token that you enter in the App Dashboard together with the callback URL. Without one a random token is made and kept in the data directory."`
 	MetaAllowUnsigned bool     `envconfig:"GATEWAY_META_ALLOW_UNSIGNED" default:"false" desc:"Accept deliveries without a signature. For tests only: anyone can post events then."`
-	TelegramSecrets   []secret `envconfig:"GATEWAY_TELEGRAM_SECRETS" ignored:"true" kind:"list of secret bot:token" desc:"For each bot its name, which stands in the webhook's path and in subjects, and the secret_token given to setWebhook. A bot may be listed more than once while its token changes. Not built yet."`
+	TelegramSecrets   []secret `envconfig:"GATEWAY_TELEGRAM_SECRETS" ignored:"true" kind:"list of secret bot:token" desc:"For each bot its name, which stands in the webhook's path and in subjects, and the secret_token given to setWebhook. A bot may be listed more than once while its token changes. A bot that is not listed is answered 404."`
 
 	NATSURL      []secretURL `envconfig:"GATEWAY_NATS_URL" ignored:"true" desc:"Servers of a NATS cluster to store events in, like nats://a:4222,nats://b:4222. Without it the gateway runs a NATS server of its own."`
 	NATSCreds    string      `envconfig:"GATEWAY_NATS_CREDS" kind:"path" desc:"Credentials file (.creds) for NATS."`

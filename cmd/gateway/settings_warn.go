@@ -28,7 +28,6 @@ var noEffectYet = []struct {
 	name, so string
 	given    func(*settings) bool
 }{
-	{"TELEGRAM_SECRETS", "Telegram's webhooks are answered 404", func(s *settings) bool { return len(s.TelegramSecrets) > 0 }},
 	{"OTLP_ENDPOINT", "no traces are sent", func(s *settings) bool { return s.OTLPEndpoint.set() }},
 }
 

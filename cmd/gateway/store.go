@@ -160,10 +160,21 @@ func (s *settings) ingestConfig() ingest.Config {
 		MetaAppSecrets:    revealAll(s.MetaAppSecrets),
 		MetaVerifyToken:   s.MetaVerifyToken.reveal(),
 		MetaAllowUnsigned: s.MetaAllowUnsigned,
+		TelegramSecrets:   s.telegramSecrets(),
 		MaxBodyBytes:      s.MaxBodyBytes,
 		MaxInFlight:       s.MaxInFlight,
 		PublishTimeout:    s.PublishTimeout,
 		IncludeRaw:        s.IncludeRaw,
 		LabelLimit:        s.MetricsPrefixLimit,
 	}
+}
+
+// telegramSecrets takes the checked bot:token pairs apart, in their order.
+func (s *settings) telegramSecrets() []ingest.TelegramSecret {
+	var secrets []ingest.TelegramSecret
+	for _, entry := range s.TelegramSecrets {
+		bot, token, _ := strings.Cut(entry.reveal(), ":")
+		secrets = append(secrets, ingest.TelegramSecret{Bot: bot, Token: token})
+	}
+	return secrets
 }
