@@ -2,7 +2,8 @@
 # make check    the whole gate: formatting, vet, staticcheck, govulncheck,
 #               import direction, tests with -race, tidy
 # make fuzz     every fuzz target for FUZZTIME
-# make crash    kill -9 under load, ROUNDS times; every 200 has to be stored once
+# make crash    kill -9 under load, ROUNDS times each: the gateway with its store, and
+#               servers of a cluster; every 200 has to be stored once
 # make bench    the front door: real HTTP, real embedded server
 # make docs     what is generated in docs/
 
@@ -64,7 +65,7 @@ fuzz:
 	done
 
 crash:
-	CRASH_ROUNDS=$(ROUNDS) $(GO) test -count 1 -v -run '^TestCrash$$' ./cmd/gateway
+	CRASH_ROUNDS=$(ROUNDS) $(GO) test -count 1 -v -timeout 60m -run '^TestCrash$$' ./cmd/gateway
 
 # Runs one after the other, so that the variants are interleaved: take the median
 # and the ratio. See docs/benchmarks.md.

@@ -18,6 +18,13 @@ const (
 	// in bytes. A sender has to deliver what it is charged for, and has not shown
 	// that it is the platform yet; small deliveries pass whatever large ones do.
 	readBudget = 256 << 20
+
+	// decodeBudget bounds what the events of all large deliveries together take, in
+	// bytes. One that needs more than all of it is taken apart alone.
+	decodeBudget = 256 << 20
+	// decodedSize is how many bytes the events of a delivery take for each of its
+	// own: six for clicks as they are, up to eighteen for the smallest there can be.
+	decodedSize = 16
 )
 
 // body is the bytes of one request, and what of the budget they are charged with.
@@ -25,13 +32,15 @@ type body struct {
 	bytes   []byte
 	charged int64
 	spent   *atomic.Int64
+	decoded int64 // charged for what it is taken apart into
+	apart   *atomic.Int64
 }
 
 var bodies = sync.Pool{New: func() any { return &body{bytes: make([]byte, 0, firstRead)} }}
 
 func (s *Server) newBody() *body {
 	b := bodies.Get().(*body)
-	b.spent = &s.spent
+	b.spent, b.apart = &s.spent, &s.apart
 	return b
 }
 
@@ -40,7 +49,8 @@ func (s *Server) newBody() *body {
 // charged for it, and one burst must not hold memory for ever.
 func (b *body) release() {
 	b.spent.Add(-b.charged)
-	b.charged = 0
+	b.apart.Add(-b.decoded)
+	b.charged, b.decoded = 0, 0
 	if cap(b.bytes) == firstRead {
 		b.bytes = b.bytes[:0]
 		bodies.Put(b)
@@ -59,6 +69,22 @@ func (b *body) grow(limit int64) error {
 	larger := make([]byte, len(b.bytes), size)
 	copy(larger, b.bytes)
 	b.bytes = larger
+	return nil
+}
+
+// takeApart charges for the events of a body whose sender is known, and refuses
+// while those of others take too much. Small bodies pass whatever large ones do: the
+// number of deliveries in flight bounds them.
+func (b *body) takeApart() error {
+	if len(b.bytes) <= firstRead {
+		return nil
+	}
+	more := decodedSize * int64(len(b.bytes))
+	if b.apart.Add(more) > max(decodeBudget, more) {
+		b.apart.Add(-more)
+		return errBusy
+	}
+	b.decoded = more
 	return nil
 }
 

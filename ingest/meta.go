@@ -67,6 +67,9 @@ func (s *Server) metaDelivery(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer s.leave()
+	if err := body.takeApart(); err != nil {
+		return err
+	}
 	b := s.newBatch()
 	b.readMeta(body.bytes)
 	return s.store(w, r, b)

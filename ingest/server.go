@@ -78,6 +78,7 @@ type Server struct {
 	router           *mux.Router
 	slots            chan struct{}
 	spent            atomic.Int64 // of readBudget
+	apart            atomic.Int64 // of decodeBudget
 	draining         atomic.Bool
 }
 

@@ -114,6 +114,9 @@ func (s *Server) telegramDelivery(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	defer s.leave()
+	if err := body.takeApart(); err != nil {
+		return err
+	}
 	b := s.newBatch()
 	b.readTelegram(bot, body.bytes)
 	return s.store(w, r, b)

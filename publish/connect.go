@@ -55,7 +55,9 @@ func (p *Publisher) handlers() []nats.Option {
 
 // setOnline notes whether the connection stands, for publishes and the metric.
 func (p *Publisher) setOnline(online bool) {
-	p.online.Store(online)
+	if p.online.Swap(online) && !online {
+		p.lostAt.Store(time.Now().UnixNano())
+	}
 	if online {
 		p.metrics.connected.Set(1)
 	} else {
@@ -110,12 +112,17 @@ func (p *Publisher) wake() {
 
 // maintain brings up what is missing, whenever it is woken, until ctx ends.
 func (p *Publisher) maintain(ctx context.Context) {
+	doubts := time.NewTicker(doubtInterval)
+	defer doubts.Stop()
+	var last time.Time // that another connection was taken because of them
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-p.kick:
 			p.bringUp(ctx)
+		case <-doubts.C:
+			last = p.resolve(ctx, last)
 		}
 	}
 }

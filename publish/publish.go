@@ -26,10 +26,11 @@ const (
 )
 
 // Publish stores the items in their order and returns when the stream has
-// acknowledged all of them and they are durable, or when ctx ends, or at once when the stream refuses
-// one for good or there is no connection. The outcomes are one per item, valid
-// with an error too; the error is for the log, and with it at least one outcome
-// is schema.Failed. Publishing the same items again is safe.
+// acknowledged all of them and they are durable, or when ctx ends. It returns at
+// once when the stream refuses one for good, when there has been no connection for
+// a second, and while the store is known not to answer. The outcomes are one per
+// item, valid with an error too; the error is for the log, and with it at least one
+// outcome is schema.Failed. Publishing the same items again is safe.
 //
 // After a failure no later item of the delivery is begun, but of the messages
 // that were already under way (up to 512) later ones may be stored before
@@ -49,6 +50,11 @@ func (p *Publisher) Publish(ctx context.Context, items []schema.Item) ([]schema.
 	if err != nil {
 		return outcomes, err
 	}
+	ctx, leave, err := p.outage.admit(ctx)
+	if err != nil {
+		return outcomes, err
+	}
+	defer leave()
 	sent, err := p.store(ctx, l, items)
 	if syncErr := p.endure(ctx, sent); syncErr != nil {
 		return outcomes, errors.Join(err, syncErr)
@@ -92,11 +98,13 @@ func (p *Publisher) limit(l *link) int {
 // settle repeats attempts until every message is acknowledged, one is refused
 // for good, or ctx ends.
 func (p *Publisher) settle(ctx context.Context, l *link, messages []message) error {
+	start := time.Now()
 	for pause := retryWait; ; pause = min(2*pause, maxRetryWait) {
 		err := p.attempt(ctx, l, messages)
 		if err == nil || isFinal(err) && !p.madeRoom(ctx, err) {
 			return err
 		}
+		p.outage.suspect(start, err)
 		if errors.Is(err, jetstream.ErrNoStreamResponse) {
 			p.wake() // maybe somebody has deleted the stream: then it is created again
 		}
@@ -139,7 +147,10 @@ func (p *Publisher) attempt(ctx context.Context, l *link, messages []message) er
 		if m.future == nil {
 			continue
 		}
-		if err := m.await(ctx); err != nil && (first == nil || isFinal(err) && !isFinal(first)) {
+		err := m.await(ctx)
+		if err == nil {
+			p.outage.acknowledged()
+		} else if first == nil || isFinal(err) && !isFinal(first) {
 			first = err
 		}
 	}

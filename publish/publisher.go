@@ -25,9 +25,11 @@ type Publisher struct {
 	metrics *metrics
 	group   *groupSync // nil where an acknowledgement is enough
 	keeper  *retention // nil where the stream has no bound of the gateway's
+	outage  *outage
 
 	link        atomic.Pointer[link] // nil until there is a connection
 	online      atomic.Bool          // the connection stands; asking it can block while it reconnects
+	lostAt      atomic.Int64         // when it stood last, where it does not; Unix time in nanoseconds
 	setup       atomic.Pointer[setup]
 	streamLimit atomic.Int64    // largest message that the streams take, bytes; 0: no limit of their own
 	complaint   atomic.Value    // string: what the server reported last
@@ -84,6 +86,7 @@ func open(ctx context.Context, cfg Config, logger *slog.Logger, m *metrics) (*Pu
 		faults:   make(chan error, 1),
 	}
 	p.complaint.Store("")
+	p.outage = newOutage(cfg.AckTimeout, p.outageChanged)
 	p.options = append(options, p.handlers()...)
 	if cfg.Sync != nil {
 		p.group = newGroupSync(cfg.Sync, m.observeSync, p.syncFailed)
@@ -129,6 +132,16 @@ func (p *Publisher) goOn(ctx context.Context) {
 		f := &fallback{p, newTrouble(p.log, "the fallback of unclaimed events")}
 		p.background.Go(func() { f.run(background) })
 	}
+}
+
+func (p *Publisher) outageChanged(cause error) {
+	if cause == nil {
+		p.complaint.Store("")
+		p.log.Info("events are acknowledged again", slog.String("servers", p.cfg.where()))
+		return
+	}
+	p.log.Warn("no event is acknowledged any more: deliveries are refused at once, but for one at a time, until one is",
+		slog.String("servers", p.cfg.where()), slog.Any("error", cause))
 }
 
 // syncFailed ends the process: what the disk has lost cannot be known.
@@ -192,9 +205,9 @@ func (p *Publisher) isSetUp() bool {
 	return s != nil && s.done
 }
 
-// current returns the connection if something can be published on it now. A disk
-// that runs full is met here rather than by the server, which after a failed
-// write takes nothing more until it is restarted.
+// current returns the connection if something can be published on it now, or in a
+// moment. A disk that runs full is met here rather than by the server, which after
+// a failed write takes nothing more until it is restarted.
 func (p *Publisher) current() (*link, error) {
 	if s := p.setup.Load(); !s.done {
 		return nil, fmt.Errorf("events cannot be stored yet: %w", s.err)
@@ -209,19 +222,26 @@ func (p *Publisher) current() (*link, error) {
 			return nil, fmt.Errorf("%s does not store: %w", p.cfg.where(), err)
 		}
 	}
-	l, err := p.connected()
-	if err != nil {
-		return nil, err
+	// A connection that was lost a moment ago is usually back, to another server,
+	// before anybody has waited for long.
+	l := p.link.Load()
+	if l == nil || !p.online.Load() && time.Since(time.Unix(0, p.lostAt.Load())) > p.cfg.AckTimeout {
+		return nil, p.notConnected()
 	}
 	return l, p.checkDisk()
 }
 
+// connected returns the connection if it stands.
 func (p *Publisher) connected() (*link, error) {
 	l := p.link.Load()
 	if l == nil || !p.online.Load() {
-		return nil, fmt.Errorf("not connected to %s: see that the NATS servers run and can be reached", p.cfg.where())
+		return nil, p.notConnected()
 	}
 	return l, nil
+}
+
+func (p *Publisher) notConnected() error {
+	return fmt.Errorf("not connected to %s: see that the NATS servers run and can be reached", p.cfg.where())
 }
 
 var errClosing = errors.New("the gateway is shutting down")

@@ -14,7 +14,7 @@ const diskReserve = 64 << 20
 // Ready returns nil only if an event can be stored now: the connection stands,
 // the leaders of both streams answer, and there is room. The error says what is
 // wrong and what to do, without credentials. ctx bounds it (5s without a
-// deadline); nothing is remembered from one call to the next.
+// deadline); of the past only that events were not acknowledged is remembered.
 func (p *Publisher) Ready(ctx context.Context) error {
 	if p.isClosing() {
 		return errClosing
@@ -23,6 +23,9 @@ func (p *Publisher) Ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !p.online.Load() {
+		return p.notConnected()
+	}
 	events, err := p.inspect(ctx, l, p.cfg.Stream, p.cfg.eventSubjects())
 	if err != nil {
 		return err
@@ -30,11 +33,13 @@ func (p *Publisher) Ready(ctx context.Context) error {
 	if _, err := p.inspect(ctx, l, p.cfg.deadLetterStream(), p.cfg.deadLetterSubjects()); err != nil {
 		return err
 	}
-	err = checkRoom(events, p.limit(l))
-	if err != nil && p.keeper != nil {
-		return fmt.Errorf("%w (what cannot be purged: %s)", err, p.keeper.heldBy())
+	if err := checkRoom(events, p.limit(l)); err != nil {
+		if p.keeper != nil {
+			return fmt.Errorf("%w (what cannot be purged: %s)", err, p.keeper.heldBy())
+		}
+		return err
 	}
-	return err
+	return p.checkAnswers(ctx, l)
 }
 
 // inspect asks the stream's leader how it is. Where there is none, nobody answers.
@@ -45,7 +50,7 @@ func (p *Publisher) inspect(ctx context.Context, l *link, name, subjects string)
 		p.wake()
 		return nil, fmt.Errorf("stream %s is gone: it is created again", name)
 	case err != nil:
-		return nil, fmt.Errorf("stream %s does not answer (%w): see that enough NATS servers run for it to have a leader", name, err)
+		return nil, fmt.Errorf("stream %s does not answer (%w%s): see that enough NATS servers run for it to have a leader", name, err, p.reported())
 	}
 	info := s.CachedInfo()
 	return info, check(&info.Config, subjects)

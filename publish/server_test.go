@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -299,7 +298,7 @@ func TestClusterReplicas(t *testing.T) {
 	needsProcess(t)
 	for _, tt := range []struct{ servers, replicas int }{{2, 1}, {3, 3}} {
 		t.Run(fmt.Sprint(tt.servers), func(t *testing.T) {
-			cfg := serverConfig(cluster(t, tt.servers)...)
+			cfg := serverConfig(natstest.StartCluster(t, tt.servers, natstest.ClusterOptions{}).Servers...)
 			p := mustOpen(t, cfg)
 			eventually(t, "ready", func() bool { return p.Ready(t.Context()) == nil })
 			mustPublish(t, p, append(clicks("m", 20), rubbish("x"))...)
@@ -313,36 +312,13 @@ func TestClusterReplicas(t *testing.T) {
 	}
 }
 
-func cluster(t *testing.T, n int) []*natstest.Server {
-	t.Helper()
-	routes := make([]string, n)
-	ports := make([]int, n)
-	for i := range n {
-		ports[i] = natstest.FreePort(t)
-		routes[i] = fmt.Sprintf("nats://127.0.0.1:%d", ports[i])
-	}
-	servers := make([]*natstest.Server, n)
-	for i := range n {
-		servers[i] = natstest.New(t, natstest.FreePort(t), fmt.Sprintf(
-			"server_name: n%d\ncluster { name: c, listen: \"127.0.0.1:%d\", routes: [ %s ] }", i, ports[i], strings.Join(routes, ", ")))
-		servers[i].Start()
-	}
-	return servers
-}
-
 // TestClusterWaitsForItsThirdServer: no single copy for ever because one server
 // was away when the stream was created.
 func TestClusterWaitsForItsThirdServer(t *testing.T) {
 	needsProcess(t)
-	servers := cluster(t, 3)
-	cfg := serverConfig(servers...)
-	js := natstest.JetStream(t, cfg.Servers)
-	eventually(t, "a leader", func() bool {
-		_, err := js.AccountInfo(context.Background())
-		return err == nil
-	})
+	servers := natstest.StartCluster(t, 3, natstest.ClusterOptions{}).Servers
 	servers[2].Kill()
-	cfg.Servers = serverConfig(servers[:2]...).Servers
+	cfg := serverConfig(servers[:2]...)
 	p := mustOpen(t, cfg)
 	servers[2].Start()
 	eventually(t, "ready", func() bool { return p.Ready(t.Context()) == nil })

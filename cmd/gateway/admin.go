@@ -28,8 +28,12 @@ func newRegistry() *prometheus.Registry {
 	return r
 }
 
-// readyTimeout bounds a readiness check: shorter than what probes usually wait.
-const readyTimeout = 900 * time.Millisecond
+// readyTimeout bounds a readiness check: shorter than what probes usually wait. A
+// check has a little less, so that it can say itself what did not answer.
+const (
+	readyTimeout = 900 * time.Millisecond
+	checkTimeout = 800 * time.Millisecond
+)
 
 // readiness tells whether an event can really be stored now. It is safe for
 // concurrent use.
@@ -38,6 +42,7 @@ type readiness struct {
 	checks   []check
 	remarks  []remark
 	draining bool
+	asked    time.Time // when somebody asked last
 }
 
 // remark is something that an operator should see although it is no reason not
@@ -71,19 +76,39 @@ func (r *readiness) drain() {
 	r.draining = true
 }
 
+// Whoever has asked within watchTime decides by the answers where deliveries go, and
+// gets noticeTime to see that it has to be elsewhere.
+const (
+	watchTime  = 30 * time.Second
+	noticeTime = time.Second
+)
+
+// notice returns how long a gateway that is not ready any more has to go on.
+func (r *readiness) notice() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.asked) > watchTime {
+		return 0
+	}
+	return noticeTime
+}
+
 // ask runs the checks now. The error says what is not ready, and why.
 func (r *readiness) ask(ctx context.Context) error {
 	r.mu.Lock()
 	checks, draining := r.checks, r.draining
+	r.asked = time.Now()
 	r.mu.Unlock()
 	if draining {
 		return errors.New("shutting down")
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	deadline, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
+	ctx, cancelChecks := context.WithTimeout(deadline, checkTimeout)
+	defer cancelChecks()
 	var errs []error
 	for _, c := range checks {
-		if err := within(ctx, c.do); err != nil {
+		if err := within(deadline, ctx, c.do); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
 		}
 	}
@@ -104,16 +129,16 @@ func (r *readiness) told(ctx context.Context) string {
 	return b.String()
 }
 
-// within gives a check no more time than ctx has, even where it blocks on
+// within gives a check no more time than deadline has, even where it blocks on
 // something that knows no context; it ends by itself a little later then.
-func within(ctx context.Context, do func(context.Context) error) error {
+func within(deadline, ctx context.Context, do func(context.Context) error) error {
 	done := make(chan error, 1)
 	go func() { done <- do(ctx) }()
 	select {
 	case err := <-done:
 		return err
-	case <-ctx.Done():
-		return fmt.Errorf("no answer in time: %w", ctx.Err())
+	case <-deadline.Done():
+		return fmt.Errorf("no answer in time: %w", deadline.Err())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,6 +33,9 @@ import (
 var built string
 
 func TestMain(m *testing.M) {
+	// Most of what runs in parallel waits for a store to come back; -parallel says
+	// otherwise.
+	_ = flag.Set("test.parallel", "16")
 	code := natstest.Run(m)
 	_ = os.RemoveAll(built)
 	os.Exit(code)

@@ -42,15 +42,15 @@ func (g *gateway) httpServer(handler http.Handler) *http.Server {
 //
 // http.Server.Shutdown closes every connection that is idle at that moment,
 // maybe while the next delivery is on its way on it: the client gets a reset
-// instead of an answer. So first new connections are refused, and every answer
-// says that it is the last one on its connection; only those that stay idle are
+// instead of an answer. So first every answer says that it is the last one on its
+// connection, then new connections are refused, and only those that stay idle are
 // closed in the end.
 type goodbye struct {
 	server *http.Server
 	last   atomic.Bool
 
 	mu     sync.Mutex
-	open   int
+	open   map[net.Conn]http.ConnState
 	closed chan struct{} // has something in it when a connection was closed
 }
 
@@ -58,7 +58,7 @@ type goodbye struct {
 const lingerTimeout = time.Second
 
 func newGoodbye(server *http.Server) *goodbye {
-	b := &goodbye{server: server, closed: make(chan struct{}, 1)}
+	b := &goodbye{server: server, open: make(map[net.Conn]http.ConnState), closed: make(chan struct{}, 1)}
 	next := server.Handler
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if b.last.Load() {
@@ -70,17 +70,28 @@ func newGoodbye(server *http.Server) *goodbye {
 	return b
 }
 
-func (b *goodbye) count(_ net.Conn, state http.ConnState) {
+func (b *goodbye) count(conn net.Conn, state http.ConnState) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch state {
-	case http.StateNew:
-		b.open++
-	case http.StateClosed:
-		b.open--
-		select {
-		case b.closed <- struct{}{}:
-		default:
+	if state != http.StateClosed {
+		b.open[conn] = state
+		return
+	}
+	delete(b.open, conn)
+	select {
+	case b.closed <- struct{}{}:
+	default:
+	}
+}
+
+// closeUnused closes the connections on which nothing has come. Clients make some
+// in advance; Shutdown would wait five seconds for each to become used.
+func (b *goodbye) closeUnused() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for conn, state := range b.open {
+		if state == http.StateNew {
+			_ = conn.Close()
 		}
 	}
 }
@@ -88,14 +99,36 @@ func (b *goodbye) count(_ net.Conn, state http.ConnState) {
 func (b *goodbye) idle() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.open == 0
+	return len(b.open) == 0
+}
+
+// settleTime is what connections that are being made have to become whole and to be
+// accepted: the way there and back to a proxy, many times.
+const settleTime = 100 * time.Millisecond
+
+// close closes the listener without a reset for whom the kernel has connected to it
+// and the server has not accepted yet.
+func (b *goodbye) close(ctx context.Context, listener net.Listener) {
+	if err := onlyKnown(listener); err == nil {
+		pause(ctx, settleTime)
+	}
+	_ = listener.Close()
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
 }
 
 // shutdown returns when every request is answered, or with the error of ctx; then
-// the connections that are left are closed.
-func (b *goodbye) shutdown(ctx context.Context, listener net.Listener) error {
+// the connections that are left are closed. For as long as notice, connections are
+// accepted like before.
+func (b *goodbye) shutdown(ctx context.Context, listener net.Listener, notice time.Duration) error {
 	b.last.Store(true)
-	_ = listener.Close() // a second time by the server, which ignores that
+	pause(ctx, notice)
+	b.close(ctx, listener)
 	linger := time.NewTimer(lingerTimeout)
 	defer linger.Stop()
 	for waiting := true; waiting && !b.idle(); {
@@ -107,7 +140,9 @@ func (b *goodbye) shutdown(ctx context.Context, listener net.Listener) error {
 			waiting = false
 		}
 	}
-	if err := b.server.Shutdown(ctx); err != nil {
+	b.closeUnused()
+	// It closes the listener too, which it may not know to be closed.
+	if err := b.server.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
 		return errors.Join(err, b.server.Close())
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/publish/natstest"
@@ -38,18 +37,4 @@ func TestRelay(t *testing.T) {
 		}
 	}
 	p.terminate()
-}
-
-// eventually asks until ok is true, for at most 40 seconds.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline, tick := time.After(40*time.Second), time.NewTicker(20*time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("not within 40s: %s", what)
-		case <-tick.C:
-		}
-	}
 }

@@ -133,7 +133,10 @@ func (g *gateway) listen() (public, admin net.Listener, err error) {
 }
 
 func bind(variable, address string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", address)
+	// Multipath TCP, which Go listens with by default, knows no filters: see onlyKnown.
+	var config net.ListenConfig
+	config.SetMultipathTCP(false)
+	listener, err := config.Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot listen on %s (%w): stop what listens there, or set another address", variable, address, err)
 	}
@@ -170,7 +173,7 @@ func (g *gateway) serve(public, admin net.Listener) error {
 		ctx, cancel := context.WithTimeout(ctx, g.settings.ShutdownTimeout*3/4)
 		defer cancel()
 		defer in.Drain()
-		return goodbye.shutdown(ctx, public)
+		return goodbye.shutdown(ctx, public, g.ready.notice())
 	})
 	go g.serveOn(web, public)
 	go g.serveOn(operator, admin)

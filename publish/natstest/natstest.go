@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -47,24 +48,39 @@ func Run(m *testing.M) int {
 
 // Server is a nats-server with JetStream that listens on the loopback.
 type Server struct {
-	t      testing.TB
-	config string // path of the configuration file
-	port   int
-	cmd    *exec.Cmd
+	t         testing.TB
+	config    string // path of the configuration file
+	store     string // directory
+	jetStream string // lines of the jetstream block
+	port      int
+	cmd       *exec.Cmd
 }
 
 // New prepares a server on port with further lines of configuration. It ends
 // with the test.
 func New(t testing.TB, port int, lines string) *Server {
 	t.Helper()
+	return newServer(t, port, "", lines)
+}
+
+// newServer has lines for the jetstream block, too.
+func newServer(t testing.TB, port int, jetStream, lines string) *Server {
+	t.Helper()
 	dir := t.TempDir()
-	s := &Server{t: t, config: filepath.Join(dir, "nats.conf"), port: port}
-	text := fmt.Sprintf("listen: \"127.0.0.1:%d\"\njetstream { store_dir: %q }\n%s\n", port, filepath.Join(dir, "js"), lines)
-	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s := &Server{t: t, config: filepath.Join(dir, "nats.conf"), store: filepath.Join(dir, "js"), port: port, jetStream: jetStream}
+	s.Configure(lines)
 	t.Cleanup(s.Kill)
 	return s
+}
+
+// Configure replaces the further lines of configuration. It takes effect with the
+// next Start or Reload.
+func (s *Server) Configure(lines string) {
+	s.t.Helper()
+	text := fmt.Sprintf("listen: \"127.0.0.1:%d\"\njetstream { store_dir: %q%s }\n%s\n", s.port, s.store, s.jetStream, lines)
+	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // Start prepares a server on any free port and starts it.
@@ -115,15 +131,20 @@ func (s *Server) Kill() {
 // URL is where clients connect.
 func (s *Server) URL() string { return "nats://127.0.0.1:" + strconv.Itoa(s.port) }
 
-// FreePort returns a port of the loopback that nothing listens on now.
+// FreePort returns a port of the loopback that nothing listens on now. It is
+// below those that the kernel gives to outgoing connections: one of them could
+// take the port while the server that belongs there is down.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 10_000 + rand.IntN(22_000)
+		if l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port from 10000 to 31999")
+	return 0
 }
 
 // JetStream connects a client of the test's own, until the test ends.

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/postback-gateway/gateway/publish/natstest"
+)
+
+// TestSilentStore: the store is there and does not answer, because the network
+// loses what is sent, or because the server hangs. Deliveries wait no longer than
+// their time for that, and everything goes on by itself after it.
+func TestSilentStore(t *testing.T) {
+	t.Parallel()
+	const (
+		small, large = 0, 300_000 // bytes of a payload
+		budget       = 2 * time.Second
+		outage       = 5 * time.Second // longer than a dead connection takes to be noticed
+		moment       = 700 * time.Millisecond
+	)
+	type store struct {
+		server *natstest.Server
+		proxy  *natstest.Proxy
+	}
+	pass := func(s store) { s.proxy.Pass() }
+	freeze := func(s store) { s.server.Pause() }
+	resume := func(s store) { s.server.Resume() }
+	for _, test := range []struct {
+		name       string
+		size       int
+		lasts      time.Duration
+		begin, end func(store)
+	}{
+		{"network, both ways", small, outage, func(s store) { s.proxy.Hold(true, true) }, pass},
+		{"network, to the server", large, outage, func(s store) { s.proxy.Hold(true, false) }, pass},
+		{"network, from the server", small, outage, func(s store) { s.proxy.Hold(false, true) }, pass},
+		{"network, for a moment", large, moment, func(s store) { s.proxy.Hold(true, true) }, pass},
+		{"server", small, outage, freeze, resume},
+		{"server, large events", large, outage, freeze, resume},
+		{"server, for a moment", small, moment, freeze, resume},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := store{server: natstest.Start(t, "")}
+			s.proxy = natstest.StartProxy(t, s.server)
+			p := startOn(t, s.proxy.URL(), "GATEWAY_PUBLISH_TIMEOUT="+budget.String())
+			flow := traffic{base: p.at.webhook, secret: "s", name: "m", clients: 16, pause: 100*time.Millisecond + time.Duration(test.size)*time.Microsecond, size: test.size}.start(t)
+			flow.awaitGood(t, 16)
+
+			begin := time.Now()
+			test.begin(s)
+			if test.lasts == outage {
+				p.awaitUnready("POSTBACKS does not answer")
+			}
+			time.Sleep(time.Until(begin.Add(test.lasts)))
+			test.end(s)
+			end := time.Now()
+			flow.awaitGood(t, 1)
+			recovered := time.Since(end)
+			flow.awaitGood(t, 16)
+			p.awaitReady()
+
+			answers := flow.stop()
+			t.Logf("%v, at most %s; back %s after the store", byStatus(between(answers, begin, end)), slowest(answers).took, recovered)
+			wantOnly200And503(t, answers)
+			wantWithin(t, answers, budget)
+			wantAtOnce(t, answers, begin.Add(known), end)
+			if test.lasts == moment && byStatus(answers)[503] > 0 {
+				t.Errorf("answered %v, want 200 alone", byStatus(answers))
+			}
+			if recovered > time.Second+margin {
+				t.Errorf("the first event is stored %s after the store is back, want at most a second", recovered)
+			}
+			flow.redeliver(t, answers)
+			wantOnce(t, s.server.URL(), answers)
+			p.terminate()
+		})
+	}
+}
