@@ -6,6 +6,8 @@
 #               servers of a cluster; every 200 has to be stored once
 # make bench    the front door: real HTTP, real embedded server
 # make docs     what is generated in docs/
+# make helm     the Helm chart: lint, rendering, and checks of what comes out
+# make helm-rules  copies the rules of Prometheus into the chart
 
 GO       ?= go
 FUZZTIME ?= 30s
@@ -76,3 +78,20 @@ bench:
 
 docs:
 	$(GO) test -run '^TestManual' ./cmd/gateway -update
+
+.PHONY: helm helm-rules
+
+# Pinned like the tools above. The module is also where validate's modules of
+# Kubernetes come from: keep their versions together.
+HELM = helm.sh/helm/v3/cmd/helm@v3.22.0
+
+# -count 1: go test knows nothing of the files that helm reads, and would repeat an
+# old result for a changed chart.
+helm:
+	GOBIN=$(CURDIR)/bin $(GO) install $(HELM)
+	HELM=$(CURDIR)/bin/helm $(GO) -C deploy/helm/validate test -count 1 ./...
+	$(GO) -C deploy/helm/validate run $(STATICCHECK) ./...
+	$(GO) -C deploy/helm/validate mod tidy -diff
+
+helm-rules:
+	cp deploy/prometheus/postback-gateway.rules.yml deploy/helm/postback-gateway/files/
