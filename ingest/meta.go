@@ -63,6 +63,12 @@ func (s *Server) metaDelivery(w http.ResponseWriter, r *http.Request) error {
 	if err := s.checkSignature(r, body.bytes); err != nil {
 		return err
 	}
+	return s.takeIn(w, r, body, func(b *batch) { b.readMeta(body.bytes) })
+}
+
+// takeIn stores what read finds in a body whose sender has proved who it is, and
+// answers. Only here a delivery takes a slot.
+func (s *Server) takeIn(w http.ResponseWriter, r *http.Request, body *body, read func(*batch)) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
@@ -71,7 +77,7 @@ func (s *Server) metaDelivery(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	b := s.newBatch()
-	b.readMeta(body.bytes)
+	read(b)
 	return s.store(w, r, b)
 }
 

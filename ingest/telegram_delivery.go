@@ -110,16 +110,7 @@ func (s *Server) telegramDelivery(w http.ResponseWriter, r *http.Request) error 
 	if err := s.readBody(w, r, body); err != nil {
 		return err
 	}
-	if err := s.enter(); err != nil {
-		return err
-	}
-	defer s.leave()
-	if err := body.takeApart(); err != nil {
-		return err
-	}
-	b := s.newBatch()
-	b.readTelegram(bot, body.bytes)
-	return s.store(w, r, b)
+	return s.takeIn(w, r, body, func(b *batch) { b.readTelegram(bot, body.bytes) })
 }
 
 func (s *Server) checkTelegram(r *http.Request, bot string) error {
