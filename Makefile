@@ -4,7 +4,10 @@
 # make fuzz     every fuzz target for FUZZTIME
 # make crash    kill -9 under load, ROUNDS times each: the gateway with its store, and
 #               servers of a cluster; every 200 has to be stored once
+# make powercut cut the power of the gateway's disk under load, CUTS times; needs
+#               root, FUSE and loop devices
 # make bench    the front door: real HTTP, real embedded server
+# make slowdisk the front door on a disk with slow flushes; needs what powercut needs
 # make docs     what is generated in docs/
 # make helm     the Helm chart: lint, rendering, and checks of what comes out
 # make helm-rules  copies the rules of Prometheus into the chart
@@ -14,13 +17,14 @@ FUZZTIME ?= 30s
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 ROUNDS   ?= 50
+CUTS     ?= 60
 BENCHRUNS ?= 5
 BENCHTIME ?= 2s
 # Pinned here and not in go.mod, so that they stay out of what users build.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
-.PHONY: all build test check format vet staticcheck vuln imports race tidy fuzz crash bench docs
+.PHONY: all build test check format vet staticcheck vuln imports race tidy fuzz crash powercut e2fsprogs bench slowdisk docs
 
 all: build test
 
@@ -69,11 +73,30 @@ fuzz:
 crash:
 	CRASH_ROUNDS=$(ROUNDS) $(GO) test -count 1 -v -timeout 60m -run '^TestCrash$$' ./cmd/gateway
 
+# Where the machine cannot do it this fails and says what is missing;
+# POWERCUT=optional makes that a line of the output.
+powercut: e2fsprogs
+	POWERCUT=$(POWERCUT) POWERCUT_CUTS=$(CUTS) $(GO) test -count 1 ./publish/powercut
+	POWERCUT=$(POWERCUT) POWERCUT_CUTS=$(CUTS) $(GO) test -count 1 -v -timeout 3h -run '^TestPowerCut' ./cmd/gateway
+
+# The programs for the file system of these disks, installed where they are missing
+# and can be; the tests say what is still missing then.
+e2fsprogs:
+	@PATH="$$PATH:/usr/sbin:/sbin"; \
+	if command -v mkfs.ext4 >/dev/null && command -v e2fsck >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -q update && apt-get -q install -y --no-install-recommends e2fsprogs || true; fi
+
 # Runs one after the other, so that the variants are interleaved: take the median
 # and the ratio. See docs/benchmarks.md.
 bench:
 	@for run in $$(seq $(BENCHRUNS)); do \
 		$(GO) test -run '^$$' -bench FrontDoor -benchtime $(BENCHTIME) -timeout 30m ./cmd/gateway || exit 1; \
+	done
+
+slowdisk: e2fsprogs
+	@for run in $$(seq $(BENCHRUNS)); do \
+		$(GO) test -run '^$$' -bench SlowDisk -benchtime $(BENCHTIME) -timeout 30m ./cmd/gateway || exit 1; \
 	done
 
 docs:

@@ -110,6 +110,14 @@ func (r *retention) purge(ctx context.Context, s *kept, end uint64) (bool, error
 	if err := s.stream.Purge(ctx, jetstream.WithPurgeSequence(end)); err != nil {
 		return false, err
 	}
+	if r.p.group != nil {
+		// The server may have written the rest of a block into a new file and put it
+		// in the place of the old one, without a sync: what was durable should not
+		// wait for the next delivery to be so again.
+		if err := r.p.group.wait(ctx); err != nil {
+			return true, err
+		}
+	}
 	r.p.log.Info("purged events that every durable consumer has acknowledged",
 		slog.String("stream", r.p.cfg.Stream), slog.Uint64("first", s.state.FirstSeq), slog.Uint64("last", end-1))
 	return true, nil

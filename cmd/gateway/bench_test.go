@@ -31,15 +31,19 @@ func BenchmarkFrontDoor(b *testing.B) {
 		for _, connections := range []int{1, benchConnections} {
 			for _, sync := range []string{syncGroup, syncAlways} {
 				b.Run(fmt.Sprintf("events=%d/connections=%d/sync=%s", events, connections, sync), func(b *testing.B) {
-					benchmarkFrontDoor(b, events, connections, "GATEWAY_SYNC="+sync)
+					benchmarkFrontDoor(b, startBenchGateway(b, b.TempDir(), sync), events, connections)
 				})
 			}
 		}
 	}
 }
 
-func benchmarkFrontDoor(b *testing.B, events, connections int, mode string) {
-	p := startGateway(b, b.TempDir(), append(strings.Fields(os.Getenv("BENCH_ENV")), "GATEWAY_LOG_LEVEL=info", mode)...)
+func startBenchGateway(b *testing.B, dir, sync string) *gatewayProcess {
+	return startGateway(b, dir, append(strings.Fields(os.Getenv("BENCH_ENV")), "GATEWAY_LOG_LEVEL=info", "GATEWAY_SYNC="+sync)...)
+}
+
+// benchmarkFrontDoor ends the gateway.
+func benchmarkFrontDoor(b *testing.B, p *gatewayProcess, events, connections int) {
 	d := newBenchDelivery(p.secret(), events)
 	clients := make([]*benchClient, connections)
 	for i := range clients {

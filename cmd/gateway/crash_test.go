@@ -174,8 +174,14 @@ func storedIDs(t testing.TB, url string) map[string]int {
 	})
 	c := consume(t, url, "POSTBACKS")
 	found := make(map[string]int)
-	for range stream.CachedInfo().State.Msgs {
+	state := stream.CachedInfo().State
+	for last := uint64(0); state.Msgs > 0 && last < state.LastSeq; { // what is purged meanwhile does not come
 		m := c.next()
+		meta, err := m.Metadata()
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = meta.Sequence.Stream
 		var e struct{ ID string }
 		if err := json.Unmarshal(m.Data(), &e); err != nil || m.Headers().Get("Nats-Msg-Id") != "messenger:1:"+e.ID {
 			t.Errorf("%v: %v %.200s", err, m.Headers(), m.Data())

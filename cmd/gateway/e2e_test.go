@@ -25,6 +25,7 @@ import (
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/publish/powercut"
 	"github.com/postback-gateway/gateway/schema"
 	"github.com/postback-gateway/gateway/schema/schematest"
 )
@@ -33,6 +34,7 @@ import (
 var built string
 
 func TestMain(m *testing.M) {
+	powercut.Serve()
 	// Most of what runs in parallel waits for a store to come back; -parallel says
 	// otherwise.
 	_ = flag.Set("test.parallel", "16")
@@ -75,6 +77,7 @@ func newProcess(t testing.TB, dir string, env ...string) *gatewayProcess {
 	}
 	p := &gatewayProcess{t: t, dir: dir, log: &bytes.Buffer{}, done: make(chan struct{})}
 	p.cmd = exec.Command(path)
+	p.cmd.SysProcAttr = endWithTest
 	p.cmd.Dir = dir
 	p.cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "GATEWAY_LOG_LEVEL=debug",

@@ -68,18 +68,25 @@ func (g *gateway) startRelay(ctx context.Context) error {
 // startSync returns what makes events durable for all deliveries that wait, or
 // nil where that is the server's.
 func (g *gateway) startSync() (func() error, error) {
-	if g.settings.Sync != syncGroup {
+	if g.settings.Sync == syncInterval {
 		return nil, nil
 	}
 	sync, err := embedded.OpenSync(g.settings.DataDir)
 	if err != nil {
-		g.log.Warn("GATEWAY_SYNC=group is not possible here: events are synced one by one, as with always, for what that is worth on this filesystem", "reason", err)
+		if g.settings.Sync == syncGroup {
+			g.log.Warn("GATEWAY_SYNC=group is not possible here: events are synced one by one, as with always, for what that is worth on this filesystem", "reason", err)
+		}
 		return nil, nil
 	}
 	g.onStop("sync", func(context.Context) error { return sync.Close() })
-	// What the last run left unsynced is made durable before anything is said
-	// to be a duplicate of it.
-	return sync.Sync, sync.Sync()
+	// What the last run left unsynced is made durable before anything is said to
+	// be a duplicate of it. With always, too: the server syncs what it stores, and
+	// nothing when it finds a duplicate.
+	err = sync.Sync()
+	if g.settings.Sync == syncAlways {
+		return nil, err
+	}
+	return sync.Sync, err
 }
 
 func (g *gateway) startEmbedded(serverSyncs bool) error {

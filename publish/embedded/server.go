@@ -130,13 +130,23 @@ func (s *Server) mend() {
 	s.failed.Store(&err)
 	s.log.Error("the store of the embedded NATS server has failed: it is started again", slog.Any("error", err))
 	shutdown(s.running.Load())
-	if err := s.start(); err != nil {
+	if err := errors.Join(s.flush(), s.start()); err != nil {
 		s.failed.Store(&err)
 		s.log.Error("the embedded NATS server does not start again; trying further", slog.Any("error", err))
 		return
 	}
 	s.failed.Store(nil)
 	s.log.Info("the embedded NATS server is up again")
+}
+
+// flush makes durable what the failed server has written: with SyncAlways the next
+// one would answer to it as to a duplicate, without a sync.
+func (s *Server) flush() error {
+	sync, err := OpenSync(s.cfg.Dir)
+	if err != nil {
+		return nil // not possible here, which the start of the gateway has said
+	}
+	return errors.Join(sync.Sync(), sync.Close())
 }
 
 // health returns the error after which the server stores nothing more. It knows

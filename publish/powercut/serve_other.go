@@ -1,0 +1,6 @@
+//go:build !linux
+
+package powercut
+
+// Serve does nothing: there are no disks on this system.
+func Serve() {}
