@@ -6,7 +6,7 @@
 #               servers of a cluster; every 200 has to be stored once
 # make powercut cut the power of the gateway's disk under load, CUTS times; needs
 #               root, FUSE and loop devices
-# make bench    the front door: real HTTP, real embedded server
+# make bench    the front door (real HTTP, real embedded server), and the relay
 # make slowdisk the front door on a disk with slow flushes; needs what powercut needs
 # make docs     what is generated in docs/
 # make helm     the Helm chart: lint, rendering, and checks of what comes out
@@ -92,6 +92,7 @@ e2fsprogs:
 bench:
 	@for run in $$(seq $(BENCHRUNS)); do \
 		$(GO) test -run '^$$' -bench FrontDoor -benchtime $(BENCHTIME) -timeout 30m ./cmd/gateway || exit 1; \
+		$(GO) test -run '^$$' -bench Relay -benchtime 200000x ./publish || exit 1; \
 	done
 
 slowdisk: e2fsprogs
