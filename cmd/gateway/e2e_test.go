@@ -193,10 +193,13 @@ type consumer struct {
 
 func consume(t testing.TB, url, stream string, options ...nats.Option) *consumer {
 	t.Helper()
-	c, err := natstest.JetStream(t, url, options...).OrderedConsumer(t.Context(), stream, jetstream.OrderedConsumerConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := natstest.JetStream(t, url, options...)
+	var c jetstream.Consumer
+	eventually(t, "a consumer of "+stream, func() (ok bool) { // a leader may just be elected
+		var err error
+		c, err = js.OrderedConsumer(t.Context(), stream, jetstream.OrderedConsumerConfig{})
+		return err == nil
+	})
 	messages, err := c.Messages()
 	if err != nil {
 		t.Fatal(err)
