@@ -9,6 +9,10 @@
 # make bench    the front door (real HTTP, real embedded server), and the relay
 # make slowdisk the front door on a disk with slow flushes; needs what powercut needs
 # make docs     what is generated in docs/
+# make watch    alert rules and dashboard, with the real Prometheus
+# make image    build and run the image; needs root, podman and runc
+# make systemd  check the systemd unit
+# make release  binaries, checksums and the rest of VERSION, in dist/
 # make helm     the Helm chart: lint, rendering, and checks of what comes out
 # make helm-rules  copies the rules of Prometheus into the chart
 
@@ -24,7 +28,7 @@ BENCHTIME ?= 2s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
-.PHONY: all build test check format vet staticcheck vuln imports race tidy fuzz crash powercut e2fsprogs bench slowdisk docs
+.PHONY: all build test check format vet staticcheck vuln imports race tidy fuzz crash powercut e2fsprogs bench slowdisk docs watch
 
 all: build test
 
@@ -119,3 +123,41 @@ helm:
 
 helm-rules:
 	cp deploy/prometheus/postback-gateway.rules.yml deploy/helm/postback-gateway/files/
+
+# The image of deploy/Dockerfile, built and run. Where the machine cannot do it this
+# fails and says what is missing; IMAGE=optional makes that a line of the output.
+IMAGE   ?= required
+SYSTEMD ?= required
+
+.PHONY: image podman systemd systemd-analyze release
+
+image: podman
+	IMAGE=$(IMAGE) $(GO) test -count 1 -v -timeout 20m -run '^TestImage$$' ./deploy
+
+systemd: systemd-analyze
+	SYSTEMD=$(SYSTEMD) $(GO) test -count 1 -v -run '^TestSystemd' ./deploy
+
+# Programs that need no daemon, installed where they are missing and can be; the
+# tests say what is still missing then.
+podman:
+	@if command -v podman >/dev/null && command -v runc >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -q update && apt-get -q install -y --no-install-recommends podman runc || true; fi
+
+systemd-analyze:
+	@if command -v systemd-analyze >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -q update && apt-get -q install -y --no-install-recommends systemd || true; fi
+
+# The last commit as VERSION, in dist/.
+release: vuln
+	GO=$(GO) deploy/release.sh $(VERSION)
+
+# The alert rules and the dashboard: promtool's unit tests, and the real Prometheus
+# against real gateways. Debian's package prometheus has both; root gets it installed.
+watch:
+	@command -v prometheus >/dev/null && command -v promtool >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -qy --no-install-recommends prometheus; } || \
+		{ echo "prometheus and promtool are missing: install Debian's package prometheus, or put both into the PATH"; exit 1; }
+	promtool check rules deploy/prometheus/postback-gateway.rules.yml
+	promtool test rules deploy/prometheus/*_test.yml
+	PROMETHEUS=$$(command -v prometheus) $(GO) test -count 1 -v -run '^TestWatch$$' ./cmd/gateway

@@ -36,7 +36,11 @@ gateway_http_requests_total{code="401",handler="meta"} 1
 gateway_last_event_timestamp_seconds{account="1",platform="messenger"} 1.795248000123e+09
 # HELP gateway_signature_verified_total Requests accepted, by the place of the secret in its list, from 1: an old secret may go when it is used no more.
 # TYPE gateway_signature_verified_total counter
+gateway_signature_verified_total{platform="meta",secret="1"} 0
 gateway_signature_verified_total{platform="meta",secret="2"} 6
+gateway_signature_verified_total{platform="telegram",secret="1"} 0
+gateway_signature_verified_total{platform="telegram",secret="2"} 0
+gateway_signature_verified_total{platform="telegram",secret="3"} 0
 `
 	err := testutil.GatherAndCompare(ts.reg, strings.NewReader(want), "gateway_clicks_total", "gateway_events_total",
 		"gateway_http_requests_total", "gateway_last_event_timestamp_seconds", "gateway_signature_verified_total")

@@ -10,6 +10,8 @@ import (
 
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/postback-gateway/gateway/schema"
 )
 
 // Config is what the public listener needs to know. All fields are required
@@ -101,6 +103,8 @@ func New(cfg Config, pub Publisher, log *slog.Logger, reg prometheus.Registerer)
 		metrics:          newMetrics(reg, cfg.LabelLimit),
 		slots:            make(chan struct{}, cfg.MaxInFlight),
 	}
+	s.metrics.showSecrets(labelMeta, len(cfg.MetaAppSecrets))
+	s.metrics.showSecrets(schema.Telegram, len(cfg.TelegramSecrets))
 	s.router = s.routes()
 	return s, nil
 }

@@ -92,6 +92,8 @@ gateway_signature_failures_total{platform="telegram",reason="mismatch"} 5
 gateway_signature_failures_total{platform="telegram",reason="missing"} 1
 # HELP gateway_signature_verified_total Requests accepted, by the place of the secret in its list, from 1: an old secret may go when it is used no more.
 # TYPE gateway_signature_verified_total counter
+gateway_signature_verified_total{platform="meta",secret="1"} 0
+gateway_signature_verified_total{platform="meta",secret="2"} 0
 gateway_signature_verified_total{platform="telegram",secret="1"} 1
 gateway_signature_verified_total{platform="telegram",secret="2"} 1
 gateway_signature_verified_total{platform="telegram",secret="3"} 2

@@ -23,6 +23,27 @@ type metrics struct {
 	relayLag     prometheus.Gauge
 	relayed      prometheus.Counter
 	unclaimed    prometheus.Gauge
+	store
+	consumers *consumerGauges
+}
+
+// store is what is shown of what deliveries are stored in: the events' stream, and
+// the disk of the data directory. In relay mode that is the stream on this machine.
+type store struct {
+	streamEvents, streamBytes, streamHeld, streamLimit prometheus.Gauge
+
+	diskFree, diskSize prometheus.Gauge
+}
+
+func newStore() store {
+	return store{
+		streamEvents: gauge("gateway_stream_events", "Events that the stream holds."),
+		streamBytes:  gauge("gateway_stream_bytes", "Bytes that the stream holds."),
+		streamHeld:   gauge("gateway_stream_held_bytes", "The part of them that is not purged to make room."),
+		streamLimit:  gauge("gateway_stream_limit_bytes", "Bytes at which the stream refuses further events; 0 where it does not."),
+		diskFree:     gauge("gateway_disk_free_bytes", "Bytes that are free on the disk of the data directory; 0 where there is none."),
+		diskSize:     gauge("gateway_disk_size_bytes", "Size of that disk; 0 where there is no data directory."),
+	}
 }
 
 // connection is what is shown of a connection to NATS. In relay mode it is the
@@ -60,6 +81,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		relayLag:     gauge("gateway_relay_lag_seconds", "Time since the oldest of them was stored."),
 		relayed:      counter("gateway_relayed_events_total", "Events and dead letters that were relayed."),
 		unclaimed:    gauge("gateway_unclaimed_subjects", "Subjects of stored events that no consumer asks for."),
+		store:        newStore(),
+		consumers:    newConsumerGauges(),
 	}
 	for _, reason := range []schema.Reason{schema.ReasonNotJSON, schema.ReasonMalformed, schema.ReasonTooLarge} {
 		m.deadLetters.WithLabelValues(string(reason))
@@ -75,6 +98,8 @@ func (m *metrics) register(reg prometheus.Registerer) error {
 	for _, c := range []prometheus.Collector{
 		m.publish, m.connected, m.reconnects, m.deadLetters,
 		m.syncDuration, m.syncBatch, m.relayPending, m.relayLag, m.relayed, m.unclaimed,
+		m.streamEvents, m.streamBytes, m.streamHeld, m.streamLimit, m.diskFree, m.diskSize,
+		m.consumers.pending, m.consumers.lag,
 	} {
 		errs = append(errs, reg.Register(c))
 	}

@@ -124,6 +124,7 @@ func (p *Publisher) goOn(ctx context.Context) {
 	if p.keeper != nil {
 		p.background.Go(func() { p.keeper.run(background) })
 	}
+	p.background.Go(func() { p.watchStore(background) })
 	if p.cfg.Relayed {
 		return // consumers are where the events are relayed to
 	}

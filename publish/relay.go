@@ -41,7 +41,7 @@ func OpenRelay(ctx context.Context, from *Publisher, cfg Config, logger *slog.Lo
 	if err != nil {
 		return nil, err
 	}
-	m.connection, m.unclaimed = from.metrics.cluster, from.metrics.unclaimed
+	m.connection, m.unclaimed, m.consumers = from.metrics.cluster, from.metrics.unclaimed, from.metrics.consumers
 	to, err := open(ctx, cfg, logger, m)
 	if err != nil {
 		return nil, err

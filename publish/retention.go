@@ -81,7 +81,7 @@ func (r *retention) makeRoom(ctx context.Context) (bool, error) {
 	if time.Since(r.tried) < fullInterval {
 		return false, nil
 	}
-	s, err := r.look(ctx)
+	s, err := r.p.look(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -99,10 +99,11 @@ func (r *retention) makeRoom(ctx context.Context) (bool, error) {
 // purge drops the events below sequence end, as far as they are acknowledged, and
 // tells whether that was any.
 func (r *retention) purge(ctx context.Context, s *kept, end uint64) (bool, error) {
-	wanted, holder, err := s.firstWanted(ctx)
+	wants, err := s.wants(ctx)
 	if err != nil {
 		return false, err
 	}
+	wanted, holder := s.firstWanted(wants)
 	r.holder.Store(holder)
 	if end = min(end, wanted); end <= s.state.FirstSeq {
 		return false, nil
@@ -127,7 +128,7 @@ func (r *retention) purge(ctx context.Context, s *kept, end uint64) (bool, error
 func (r *retention) dropOld(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s, err := r.look(ctx)
+	s, err := r.p.look(ctx)
 	if err != nil {
 		return err
 	}
@@ -143,12 +144,13 @@ func (r *retention) heldBy() string {
 	return cmp.Or(r.holder.Load().(string), "its events have just come")
 }
 
-func (r *retention) look(ctx context.Context) (*kept, error) {
-	l, err := r.p.connected()
+// look asks how the events' stream is now.
+func (p *Publisher) look(ctx context.Context) (*kept, error) {
+	l, err := p.connected()
 	if err != nil {
 		return nil, err
 	}
-	s, err := l.js.Stream(ctx, r.p.cfg.Stream)
+	s, err := l.js.Stream(ctx, p.cfg.Stream)
 	if err != nil {
 		return nil, err
 	}
@@ -200,51 +202,68 @@ func (s *kept) next(ctx context.Context, sequence uint64, filter string) (*jetst
 	return m, err
 }
 
-// firstWanted returns the sequence of the first event that a durable consumer has
-// not acknowledged, and who that is. Without a durable consumer it is the first
-// event.
-func (s *kept) firstWanted(ctx context.Context) (uint64, string, error) {
-	first, holder := s.state.FirstSeq, "no durable consumer acknowledges events"
+// want is what a durable consumer has still to acknowledge.
+type want struct {
+	consumer string
+	events   uint64
+	first    uint64    // sequence of the first of them; behind the stream's last where there is none
+	since    time.Time // when that one was stored; zero where there is none
+}
+
+// wants lists what each durable consumer has still to acknowledge.
+func (s *kept) wants(ctx context.Context) ([]want, error) {
+	var all []want
 	consumers := s.stream.ListConsumers(ctx)
-	found := false
 	for c := range consumers.Info() {
 		if c.Config.Durable == "" {
 			continue
 		}
-		sequence, err := s.wantedBy(ctx, c)
+		w, err := s.wantedBy(ctx, c)
 		if err != nil {
-			return 0, "", err
+			return nil, err
 		}
-		if !found || sequence < first {
-			found, first = true, sequence
-			holder = fmt.Sprintf("consumer %s has %d events to acknowledge", c.Name, c.NumPending+uint64(c.NumAckPending))
+		all = append(all, w)
+	}
+	return all, consumers.Err()
+}
+
+// firstWanted returns the sequence of the first event that a durable consumer has
+// not acknowledged, and who that is. Without a durable consumer it is the first
+// event.
+func (s *kept) firstWanted(wants []want) (uint64, string) {
+	first, holder := s.state.FirstSeq, "no durable consumer acknowledges events"
+	for i, w := range wants {
+		if i == 0 || w.first < first {
+			first = w.first
+			holder = fmt.Sprintf("consumer %s has %d events to acknowledge", w.consumer, w.events)
 		}
 	}
-	return first, holder, consumers.Err()
+	return first, holder
 }
 
 // wantedBy asks for the messages that a consumer's filters let through: one that
 // asks for little has its acknowledgements end far behind. A replica that lags
 // may know of none; then they end where the consumer says.
-func (s *kept) wantedBy(ctx context.Context, c *jetstream.ConsumerInfo) (uint64, error) {
-	if c.NumPending == 0 && c.NumAckPending == 0 {
-		return s.state.LastSeq + 1, nil
+func (s *kept) wantedBy(ctx context.Context, c *jetstream.ConsumerInfo) (want, error) {
+	w := want{consumer: c.Name, events: c.NumPending + uint64(c.NumAckPending), first: s.state.LastSeq + 1}
+	if w.events == 0 {
+		return w, nil
 	}
 	floor := c.AckFloor.Stream + 1
-	first := uint64(math.MaxUint64)
+	w.first = math.MaxUint64
 	for _, filter := range filters(&c.Config) {
 		m, err := s.next(ctx, floor, filter)
 		if err != nil {
-			return 0, err
+			return w, err
 		}
-		if m != nil {
-			first = min(first, m.Sequence)
+		if m != nil && m.Sequence < w.first {
+			w.first, w.since = m.Sequence, m.Time
 		}
 	}
-	if first == math.MaxUint64 {
-		return floor, nil
+	if w.first == math.MaxUint64 {
+		w.first = floor
 	}
-	return first, nil
+	return w, nil
 }
 
 // filters are the subjects that a consumer asks for.

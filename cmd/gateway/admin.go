@@ -93,11 +93,18 @@ func (r *readiness) notice() time.Duration {
 	return noticeTime
 }
 
+// answer is ask for somebody who decides by it where deliveries go.
+func (r *readiness) answer(ctx context.Context) error {
+	r.mu.Lock()
+	r.asked = time.Now()
+	r.mu.Unlock()
+	return r.ask(ctx)
+}
+
 // ask runs the checks now. The error says what is not ready, and why.
 func (r *readiness) ask(ctx context.Context) error {
 	r.mu.Lock()
 	checks, draining := r.checks, r.draining
-	r.asked = time.Now()
 	r.mu.Unlock()
 	if draining {
 		return errors.New("shutting down")
@@ -142,13 +149,26 @@ func within(deadline, ctx context.Context, do func(context.Context) error) error
 	}
 }
 
+// gauge asks at each scrape, so that it and /readyz never tell two stories.
+func (r *readiness) gauge() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gateway_ready", Help: "1 if an event can be stored now, else 0: what /readyz answers.",
+	}, func() float64 {
+		if r.ask(context.Background()) != nil {
+			return 0
+		}
+		return 1
+	})
+}
+
 // newAdmin returns what the operator's listener answers.
 func newAdmin(metrics *prometheus.Registry, ready *readiness) http.Handler {
+	metrics.MustRegister(ready.gauge())
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if err := ready.ask(r.Context()); err != nil {
+		if err := ready.answer(r.Context()); err != nil {
 			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}

@@ -18,6 +18,7 @@ var arrows = map[string][]string{
 	"ingest":  {"ingest", "schema"},
 	"publish": {"publish", "schema"},
 	"cmd":     {"ingest", "publish", "schema"},
+	"deploy":  {},
 }
 
 type listed struct {
