@@ -15,13 +15,17 @@ import (
 // acts on no event in particular.
 type claims []string
 
+// LookMetadata marks a consumer through which somebody only looks at events. It
+// claims nothing, and neither would whoever looks for what nobody answers.
+const LookMetadata = "postback-gateway-look"
+
 // readClaims lists the claims on a stream below the subjects; of durable
 // consumers alone, or of all that are there now.
 func readClaims(ctx context.Context, stream jetstream.Stream, subjects string, durable bool) (claims, error) {
 	var all claims
 	consumers := stream.ListConsumers(ctx)
 	for c := range consumers.Info() {
-		if durable && c.Config.Durable == "" {
+		if durable && c.Config.Durable == "" || c.Config.Metadata[LookMetadata] != "" {
 			continue
 		}
 		for _, filter := range filters(&c.Config) {

@@ -149,3 +149,11 @@ func (c *Config) where() string {
 	}
 	return strings.Join(names, ",")
 }
+
+// notYet is what cannot be done before the streams are there.
+func (c *Config) notYet() string {
+	if c.relay {
+		return "events cannot be relayed yet"
+	}
+	return "events cannot be stored yet"
+}

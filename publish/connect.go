@@ -143,7 +143,7 @@ func (p *Publisher) bringUp(ctx context.Context) {
 		}
 		if text := err.Error(); text != logged {
 			logged = text
-			p.log.Warn("events cannot be stored yet; trying again", slog.Any("error", err))
+			p.log.Warn(p.cfg.notYet()+"; trying again", slog.Any("error", err))
 		}
 		select {
 		case <-ctx.Done():

@@ -170,6 +170,7 @@ func TestUnclaimed(t *testing.T) {
 	for _, c := range []jetstream.ConsumerConfig{
 		{Durable: "archive"},
 		{Name: "ephemeral", FilterSubject: "postback.v1.*.*.plan.*", InactiveThreshold: time.Hour},
+		{Name: "tail", FilterSubject: "postback.v1.*.*.rate.*", InactiveThreshold: time.Hour, Metadata: map[string]string{LookMetadata: "tail"}},
 		{Durable: "shop", FilterSubjects: []string{"postback.v1.messenger.*.order.*", "postback.v1.*.PAGE.help._"}},
 	} {
 		if _, err := stream.CreateConsumer(t.Context(), c); err != nil {

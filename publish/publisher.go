@@ -109,7 +109,7 @@ func (p *Publisher) start(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		p.log.Warn("events cannot be stored yet; trying again", slog.Any("error", err))
+		p.log.Warn(p.cfg.notYet()+"; trying again", slog.Any("error", err))
 		p.wake()
 	}
 	p.goOn(ctx)
@@ -211,7 +211,7 @@ func (p *Publisher) isSetUp() bool {
 // a failed write takes nothing more until it is restarted.
 func (p *Publisher) current() (*link, error) {
 	if s := p.setup.Load(); !s.done {
-		return nil, fmt.Errorf("events cannot be stored yet: %w", s.err)
+		return nil, fmt.Errorf("%s: %w", p.cfg.notYet(), s.err)
 	}
 	if p.group != nil {
 		if err := p.group.failed(); err != nil {

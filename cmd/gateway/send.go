@@ -42,7 +42,8 @@ func newSendCmd() *cobra.Command {
 		Short: "Post a realistic, correctly signed postback to a running gateway",
 		Long: "Posts a delivery as the platform would, signed, and prints the answer.\n\n" +
 			"The webhook's address and the secrets are those of the environment and the data\n" +
-			"directory, so in the directory of a running gateway no flag is needed.\n\n" +
+			"directory, so in the directory of a running gateway no flag is needed. Telegram needs\n" +
+			"GATEWAY_TELEGRAM_SECRETS here, too.\n\n" +
 			"Platforms and the kinds of clicks that they have:\n" + kindsHelp(),
 		Example: "  gateway send --payload plan:enterprise\n" +
 			"  gateway send --platform instagram --kind quick_reply --payload confirm:yes --title Yes\n" +

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -50,7 +51,11 @@ func botSecret(s *settings, click *simulate.Click) (string, error) {
 			return bot.Token, nil
 		}
 	}
-	return "", fmt.Errorf("no secret of a bot %s: expected it in GATEWAY_TELEGRAM_SECRETS, as bot:token, or --account and --secret", click.Account)
+	const expected = "expected GATEWAY_TELEGRAM_SECRETS=bot:token as the gateway has it, or --account and --secret"
+	if click.Account == "" {
+		return "", errors.New("no bot is configured: " + expected)
+	}
+	return "", fmt.Errorf("no secret of a bot %s is configured: %s", click.Account, expected)
 }
 
 func telegramRequest(base, secret string, click simulate.Click) (*http.Request, error) {

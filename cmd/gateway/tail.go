@@ -107,6 +107,10 @@ func findStream(ctx context.Context, nc *nats.Conn, name string) (jetstream.Stre
 	return stream, err
 }
 
+// lookIdle is after how long the server drops the consumer of a tail that has
+// gone. One that runs asks for more in shorter intervals.
+const lookIdle = time.Minute
+
 // run prints until ctx ends.
 func (t *tail) run(ctx context.Context, s *settings, w io.Writer) error {
 	cfg, err := s.readerConfig()
@@ -162,7 +166,11 @@ func (t *tail) follow(ctx context.Context, stream jetstream.Stream, w io.Writer)
 // filter, so it looks ever further back, twice as far each time, until there are
 // enough; the surplus is skipped.
 func (t *tail) position(ctx context.Context, stream jetstream.Stream) (jetstream.OrderedConsumerConfig, uint64, error) {
-	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy}
+	cfg := jetstream.OrderedConsumerConfig{
+		DeliverPolicy:     jetstream.DeliverAllPolicy,
+		InactiveThreshold: lookIdle,
+		Metadata:          map[string]string{publish.LookMetadata: "tail"},
+	}
 	if t.filter != "" {
 		cfg.FilterSubjects = []string{t.filter}
 	}
