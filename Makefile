@@ -24,6 +24,8 @@ ROUNDS   ?= 50
 CUTS     ?= 60
 BENCHRUNS ?= 5
 BENCHTIME ?= 2s
+# One package after the other: some tests look at how soon something is answered.
+ONE = -p 1
 # Pinned here and not in go.mod, so that they stay out of what users build.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.8.0
@@ -36,7 +38,7 @@ build:
 	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT)" -o bin/gateway ./cmd/gateway
 
 test:
-	$(GO) test ./...
+	$(GO) test $(ONE) ./...
 
 check: format vet staticcheck imports tidy race vuln
 
@@ -54,7 +56,7 @@ imports:
 	$(GO) test -run '^TestImports$$' ./cmd/gateway
 
 race:
-	$(GO) test -race ./...
+	$(GO) test -race $(ONE) ./...
 
 tidy:
 	$(GO) mod tidy -diff

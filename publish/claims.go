@@ -3,10 +3,12 @@ package publish
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -19,17 +21,18 @@ type claims []string
 // claims nothing, and neither would whoever looks for what nobody answers.
 const LookMetadata = "postback-gateway-look"
 
-// readClaims lists the claims on a stream below the subjects; of durable
-// consumers alone, or of all that are there now.
-func readClaims(ctx context.Context, stream jetstream.Stream, subjects string, durable bool) (claims, error) {
+// readClaims lists the claims on a stream below the root; of durable consumers
+// alone, or of all that are there now.
+func readClaims(ctx context.Context, stream jetstream.Stream, root string, durable bool) (claims, error) {
 	var all claims
+	everything := root + ".*.*.*.*" // every event's subject has this form
 	consumers := stream.ListConsumers(ctx)
 	for c := range consumers.Info() {
 		if durable && c.Config.Durable == "" || c.Config.Metadata[LookMetadata] != "" {
 			continue
 		}
 		for _, filter := range filters(&c.Config) {
-			if !server.SubjectMatchesFilter(subjects, filter) {
+			if !server.SubjectMatchesFilter(everything, filter) {
 				all = append(all, filter)
 			}
 		}
@@ -54,7 +57,7 @@ type UnclaimedSubject struct {
 // the stream.
 func Unclaimed(ctx context.Context, stream jetstream.Stream, root string, since time.Time) ([]UnclaimedSubject, error) {
 	all := root + ".>"
-	asked, err := readClaims(ctx, stream, all, false)
+	asked, err := readClaims(ctx, stream, root, false)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +98,10 @@ func eachLast(ctx context.Context, stream jetstream.Stream, filter string, do fu
 	}
 	defer messages.Stop()
 	for ; left > 0; left-- {
-		m, err := messages.Next(jetstream.NextContext(ctx))
+		m, err := messages.Next(jetstream.NextMaxWait(setUpTimeout))
+		if errors.Is(err, nats.ErrTimeout) && ctx.Err() == nil {
+			return nil // the others were purged meanwhile
+		}
 		if err != nil {
 			return err
 		}

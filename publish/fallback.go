@@ -100,7 +100,7 @@ func (f *fallback) subscribe(ctx context.Context) (jetstream.Stream, *reader, er
 	if err != nil {
 		return nil, nil, err
 	}
-	reader, err := newReader(consumer)
+	reader, err := newReader(consumer, false)
 	return stream, reader, err
 }
 
@@ -109,7 +109,7 @@ func (f *fallback) subscribe(ctx context.Context) (jetstream.Stream, *reader, er
 func (f *fallback) unclaimed(ctx context.Context, stream jetstream.Stream, taken []jetstream.Msg) ([]message, error) {
 	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
 	defer cancel()
-	claimed, err := readClaims(ctx, stream, f.p.cfg.eventSubjects(), true)
+	claimed, err := readClaims(ctx, stream, f.p.cfg.Root, true)
 	if err != nil {
 		return nil, err
 	}

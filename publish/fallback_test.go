@@ -88,6 +88,8 @@ func TestFallback(t *testing.T) {
 	// An archive asks for everything, and a look at a terminal is no service.
 	f.consumer(jetstream.ConsumerConfig{Durable: "archive"})
 	f.consumer(jetstream.ConsumerConfig{Durable: "archive2", FilterSubject: "postback.v1.>"})
+	f.consumer(jetstream.ConsumerConfig{Durable: "archive3", FilterSubjects: []string{"postback.v1.*.*.*.*"}})
+	f.consumer(jetstream.ConsumerConfig{Durable: "archive4", FilterSubjects: []string{"*.v1.*.>"}})
 	f.consumer(jetstream.ConsumerConfig{Name: "look", FilterSubject: "postback.v1.*.*.other.*", InactiveThreshold: time.Hour})
 	f.want(f.post("other", "plan"), "other")
 

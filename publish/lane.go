@@ -88,7 +88,7 @@ func (l *lane) subscribe(ctx context.Context) (*reader, error) {
 	if _, err := local.js.ResetConsumer(ctx, l.from, RelayConsumer); err != nil {
 		return nil, err
 	}
-	return newReader(consumer)
+	return newReader(consumer, true)
 }
 
 func (l *lane) messages(taken []jetstream.Msg) []message {

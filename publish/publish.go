@@ -121,7 +121,7 @@ func (p *Publisher) madeRoom(ctx context.Context, err error) bool {
 	if p.keeper == nil || apiCode(err) != errCodeStoreFailed {
 		return false
 	}
-	room, err := p.keeper.makeRoom(ctx)
+	room, err := p.keeper.makeRoom(ctx, true)
 	return room && err == nil
 }
 

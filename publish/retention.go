@@ -27,6 +27,7 @@ type retention struct {
 
 	mu    sync.Mutex // one purge at a time
 	tried time.Time  // when there was last no room to make
+	made  time.Time  // when room was made last
 }
 
 // Purging begins above highWater of the byte bound and goes down to lowWater.
@@ -61,7 +62,7 @@ func (r *retention) run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		_, err := r.makeRoom(ctx)
+		_, err := r.makeRoom(ctx, false)
 		if err == nil && r.p.cfg.Relayed && time.Since(aged) > ageInterval {
 			aged = time.Now()
 			err = r.dropOld(ctx)
@@ -74,23 +75,29 @@ func (r *retention) run(ctx context.Context) {
 }
 
 // makeRoom purges what can go from a stream near its bound, and tells whether
-// there is room now.
-func (r *retention) makeRoom(ctx context.Context) (bool, error) {
+// there is room now. refused says that the stream has refused an event, which may be
+// so large that it does not fit although the bound is not near.
+func (r *retention) makeRoom(ctx context.Context, refused bool) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if time.Since(r.tried) < fullInterval {
+	switch {
+	case time.Since(r.tried) < fullInterval:
 		return false, nil
+	case refused && time.Since(r.made) < fullInterval:
+		return true, nil // what was refused may have come before that
 	}
 	s, err := r.p.look(ctx)
 	if err != nil {
 		return false, err
 	}
-	end := s.excess()
+	end := s.excess(refused)
 	if end == 0 {
 		return true, nil
 	}
 	room, err := r.purge(ctx, s, end)
-	if !room {
+	if room {
+		r.made = time.Now()
+	} else {
 		r.tried = time.Now()
 	}
 	return room, err
@@ -101,6 +108,7 @@ func (r *retention) makeRoom(ctx context.Context) (bool, error) {
 func (r *retention) purge(ctx context.Context, s *kept, end uint64) (bool, error) {
 	wants, err := s.wants(ctx)
 	if err != nil {
+		r.holder.Store(err.Error())
 		return false, err
 	}
 	wanted, holder := s.firstWanted(wants)
@@ -166,15 +174,19 @@ type kept struct {
 }
 
 // excess returns the sequence below which as many events are as have to go to
-// come down to lowWater, judged by their mean size; 0 below highWater. A stream
-// that does not refuse at its bound drops by itself.
-func (s *kept) excess() uint64 {
+// come down to lowWater, judged by their mean size; 0 below highWater. Where the
+// stream has refused an event it is a fifth of the bound that has to go, in any
+// case. A stream that does not refuse at its bound drops by itself.
+func (s *kept) excess(refused bool) uint64 {
 	bound, held := float64(s.config.MaxBytes), float64(s.state.Bytes)
 	refuses := s.config.MaxBytes > 0 && s.config.Discard == jetstream.DiscardNew && s.config.Retention == jetstream.LimitsPolicy
-	if !refuses || held < highWater*bound {
+	if !refuses || held == 0 || held < highWater*bound && !refused {
 		return 0
 	}
 	share := (held - lowWater*bound) / held
+	if refused {
+		share = min(1, max(share, (1-lowWater)*bound/held))
+	}
 	return s.state.FirstSeq + max(1, uint64(share*float64(s.state.Msgs)))
 }
 
@@ -210,11 +222,15 @@ type want struct {
 	since    time.Time // when that one was stored; zero where there is none
 }
 
-// wants lists what each durable consumer has still to acknowledge.
+// wants lists what each durable consumer has still to acknowledge. A consumer that
+// cannot be asked, because the server that holds it is away, is missing from the
+// list: then nobody knows what it wants, and that is an error.
 func (s *kept) wants(ctx context.Context) ([]want, error) {
 	var all []want
+	listed := 0
 	consumers := s.stream.ListConsumers(ctx)
 	for c := range consumers.Info() {
+		listed++
 		if c.Config.Durable == "" {
 			continue
 		}
@@ -224,8 +240,14 @@ func (s *kept) wants(ctx context.Context) ([]want, error) {
 		}
 		all = append(all, w)
 	}
-	return all, consumers.Err()
+	if err := consumers.Err(); err != nil || listed < s.state.Consumers {
+		return nil, fmt.Errorf("%d of %d consumers of stream %s answer (%w): see that the servers that hold them run",
+			listed, s.state.Consumers, s.config.Name, cmp.Or(err, errUnlisted))
+	}
+	return all, nil
 }
+
+var errUnlisted = errors.New("the others are missing from the list")
 
 // firstWanted returns the sequence of the first event that a durable consumer has
 // not acknowledged, and who that is. Without a durable consumer it is the first

@@ -251,3 +251,35 @@ func TestStreamsOfOthersAreNotPurged(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestRoomForLargeEvents: an event that does not fit, although the bound is not
+// near, gets the room of what has been read.
+func TestRoomForLargeEvents(t *testing.T) {
+	b := newBounded(t, nil)
+	c := b.consumer("service")
+	large := func(id string, size int) []schema.Item {
+		return []schema.Item{click(id, "plan:"+strings.Repeat("x", size))}
+	}
+	for _, id := range []string{"a", "b"} {
+		mustPublish(t, b.Publisher, large(id, 50<<10)...)
+	}
+	b.read(c, 2)
+	for _, id := range []string{"c", "d", "e"} {
+		if _, err := b.Publish(withDeadline(t, 5*time.Second), large(id, 50<<10)); err != nil {
+			t.Fatalf("%s: %v, with %+v", id, err, b.state())
+		}
+		b.read(c, 1)
+	}
+	if s := b.state(); s.FirstSeq == 1 {
+		t.Errorf("nothing was purged: %+v", s)
+	}
+}
+
+// TestDeadLettersOfASmallStream: whatever is answered with is kept.
+func TestDeadLettersOfASmallStream(t *testing.T) {
+	b := newBounded(t, nil)
+	mustPublish(t, b.Publisher, rubbish(strings.Repeat("x", 900<<10)), click("large", "plan:"+strings.Repeat("x", 200<<10)))
+	if got := info(t, b.js, "POSTBACKS_DEADLETTER").State.Msgs; got != 2 {
+		t.Errorf("%d dead letters are kept of 2", got)
+	}
+}

@@ -22,8 +22,12 @@ const (
 
 const clusterReplicas = 3
 
-// sideBytes bounds the streams beside the events' where that has no bound.
-const sideBytes = 1 << 30
+// The bounds of the streams beside the events': where that has none, and at least,
+// so that a small one still takes several messages of the largest size.
+const (
+	sideBytes    = 1 << 30
+	minSideBytes = 16 << 20
+)
 
 // eventStream is how the stream of the events is created. A full stream refuses
 // what comes, so that the platform keeps it, rather than drop what may still wait
@@ -71,7 +75,7 @@ func (c *Config) sideStream(name, subjects string) jetstream.StreamConfig {
 	s.MaxAge = c.MaxAge
 	s.MaxBytes = sideBytes
 	if c.MaxBytes > 0 {
-		s.MaxBytes = max(c.MaxBytes/10, 1)
+		s.MaxBytes = max(c.MaxBytes/10, minSideBytes)
 	}
 	return s
 }
@@ -94,8 +98,10 @@ func (p *Publisher) setUp(ctx context.Context, l *link) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if size := int(got.MaxMsgSize); size > 0 && (limit == 0 || size < limit) {
-			limit = size
+		for _, size := range []int{int(got.MaxMsgSize), int(got.MaxBytes / 2)} {
+			if size > 0 && (limit == 0 || size < limit) {
+				limit = size
+			}
 		}
 	}
 	return limit, nil

@@ -14,14 +14,14 @@ import (
 
 func TestStreamsAreCreated(t *testing.T) {
 	cfg := embeddedConfig(t)
-	cfg.MaxBytes = 1 << 20
+	cfg.MaxBytes = 1 << 30
 	mustOpen(t, cfg)
 	js := natstest.JetStream(t, "", inProcess(cfg))
 	events, letters := info(t, js, "POSTBACKS").Config, info(t, js, "POSTBACKS_DEADLETTER").Config
-	if events.Subjects[0] != "postback.v1.>" || events.Discard != jetstream.DiscardNew || events.MaxBytes != 1<<20 {
+	if events.Subjects[0] != "postback.v1.>" || events.Discard != jetstream.DiscardNew || events.MaxBytes != 1<<30 {
 		t.Errorf("events: %+v", events)
 	}
-	if letters.Subjects[0] != "deadletter.postback.v1.>" || letters.Discard != jetstream.DiscardOld || letters.MaxBytes != 1<<20/10 {
+	if letters.Subjects[0] != "deadletter.postback.v1.>" || letters.Discard != jetstream.DiscardOld || letters.MaxBytes != 1<<30/10 {
 		t.Errorf("dead letters: %+v", letters)
 	}
 	for _, c := range []jetstream.StreamConfig{events, letters} {
@@ -34,13 +34,18 @@ func TestStreamsAreCreated(t *testing.T) {
 
 func TestFullDeadLetterStreamRefusesNothing(t *testing.T) {
 	cfg := embeddedConfig(t)
-	cfg.MaxBytes = 100_000
+	cfg.MaxBytes = 4 << 20
 	p := mustOpen(t, cfg)
-	for i := range 50 {
-		body := strings.Repeat("x", 1000) + string(rune('A'+i))
+	const n = 25
+	for i := range n {
+		body := strings.Repeat("x", 900<<10) + string(rune('A'+i))
 		if got := mustPublish(t, p, rubbish(body)); got[0] != schema.Rejected {
 			t.Fatalf("dead letter %d: %s", i, got[0])
 		}
+	}
+	js := natstest.JetStream(t, "", inProcess(cfg))
+	if state := info(t, js, "POSTBACKS_DEADLETTER").State; state.Msgs == n || state.LastSeq != n {
+		t.Errorf("the stream was not filled: %+v", state)
 	}
 }
 

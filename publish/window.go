@@ -24,12 +24,13 @@ const windowWait = 100 * time.Millisecond
 // holds in memory is bounded, whatever the backlog.
 type reader struct {
 	messages jetstream.MessagesContext
+	inOrder  bool   // what is sent again is here already: nobody else has taken it
 	last     uint64 // sequence up to which messages were taken
 }
 
-func newReader(consumer jetstream.Consumer) (*reader, error) {
+func newReader(consumer jetstream.Consumer, inOrder bool) (*reader, error) {
 	messages, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(window, windowBytes))
-	return &reader{messages: messages}, err
+	return &reader{messages: messages, inOrder: inOrder}, err
 }
 
 func (r *reader) stop() { r.messages.Stop() }
@@ -49,8 +50,8 @@ func (r *reader) take(ctx context.Context) (all []jetstream.Msg, stored time.Tim
 		if err != nil {
 			return nil, stored, err
 		}
-		if meta.Sequence.Stream <= r.last {
-			continue // sent again although it is here
+		if r.inOrder && meta.Sequence.Stream <= r.last {
+			continue
 		}
 		if len(all) == 0 {
 			stored = meta.Timestamp

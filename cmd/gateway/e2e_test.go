@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	powercut.Serve()
 	// Most of what runs in parallel waits for a store to come back; -parallel says
 	// otherwise.
-	_ = flag.Set("test.parallel", "16")
+	_ = flag.Set("test.parallel", "8")
 	code := natstest.Run(m)
 	_ = os.RemoveAll(built)
 	os.Exit(code)
