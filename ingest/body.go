@@ -10,6 +10,10 @@ import (
 	"sync/atomic"
 )
 
+// LargestBody is the most that Config.MaxBodyBytes may be: what all bodies that are
+// being read may take together, in bytes.
+const LargestBody = readBudget
+
 const (
 	// firstRead is what every request may send at once, in bytes: nearly all
 	// deliveries fit. Buffers of this size are used again.

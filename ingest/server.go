@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -29,7 +30,7 @@ type Config struct {
 	// by which metrics number them. A bot can be listed more than once; without any
 	// there is no webhook for Telegram.
 	TelegramSecrets []TelegramSecret
-	// MaxBodyBytes is the largest body that is read.
+	// MaxBodyBytes is the largest body that is read; at most LargestBody.
 	MaxBodyBytes int64
 	// MaxInFlight is how many deliveries are worked on at once. A delivery counts
 	// from when its signature has been verified: who has no secret takes no slot.
@@ -53,6 +54,8 @@ func (c *Config) check() error {
 		return errors.New("no verify token: Meta's handshake could not succeed")
 	case c.MaxBodyBytes <= 0, c.MaxInFlight <= 0, c.PublishTimeout <= 0:
 		return errors.New("MaxBodyBytes, MaxInFlight and PublishTimeout have to be positive")
+	case c.MaxBodyBytes > LargestBody:
+		return fmt.Errorf("MaxBodyBytes is %d: a body of that size could never be read; expected at most %d", c.MaxBodyBytes, LargestBody)
 	}
 	for _, secret := range c.MetaAppSecrets {
 		if secret == "" {

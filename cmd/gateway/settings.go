@@ -58,7 +58,7 @@ type settings struct {
 	Sync            string        `envconfig:"GATEWAY_SYNC" default:"group" kind:"group, always or interval" desc:"When the embedded server's events reach the disk. group: before a delivery is answered, by a sync that serves all deliveries that wait. always: by a sync for each event. interval: once a second, and a power cut loses what came since, maybe all."`
 	PublishTimeout  time.Duration `envconfig:"GATEWAY_PUBLISH_TIMEOUT" default:"4s" desc:"How long a delivery waits for the store before it is answered 503."`
 
-	MaxBodyBytes int64 `envconfig:"GATEWAY_MAX_BODY_BYTES" default:"4194304" kind:"bytes" desc:"Largest delivery that is read; a larger one is answered 413."`
+	MaxBodyBytes int64 `envconfig:"GATEWAY_MAX_BODY_BYTES" default:"4194304" kind:"bytes" desc:"Largest delivery that is read, at most 256 MiB; a larger one is answered 413."`
 	MaxInFlight  int   `envconfig:"GATEWAY_MAX_IN_FLIGHT" default:"512" desc:"Deliveries worked on at the same time; further ones are answered 503."`
 	IncludeRaw   bool  `envconfig:"GATEWAY_INCLUDE_RAW" default:"false" desc:"Add the platform's own item to each event as data.raw."`
 

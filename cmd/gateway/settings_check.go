@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/postback-gateway/gateway/ingest"
 )
 
 // The bounds of settings.
@@ -176,6 +178,9 @@ func (c *checker) checkLimits() {
 		c.wrong("PUBLISH_TIMEOUT", "%q is too long: expected less than GATEWAY_SHUTDOWN_TIMEOUT, which is %v", c.PublishTimeout, c.ShutdownTimeout)
 	}
 	c.checkAtLeast("MAX_BODY_BYTES", c.MaxBodyBytes, 1)
+	if c.MaxBodyBytes > ingest.LargestBody {
+		c.wrong("MAX_BODY_BYTES", `"%d" is too large: expected at most %d`, c.MaxBodyBytes, ingest.LargestBody)
+	}
 	c.checkAtLeast("MAX_IN_FLIGHT", int64(c.MaxInFlight), 1)
 	c.checkAtLeast("METRICS_PREFIX_LIMIT", int64(c.MetricsPrefixLimit), 0)
 }

@@ -90,6 +90,7 @@ func TestBadSettings(t *testing.T) {
 		{env("PUBLISH_TIMEOUT", "0s"), `PUBLISH_TIMEOUT: "0s" is too short: expected more than 0s`},
 		{env("PUBLISH_TIMEOUT", "20s"), `PUBLISH_TIMEOUT: "20s" is too long: expected less than GATEWAY_SHUTDOWN_TIMEOUT, which is 20s`},
 		{env("SHUTDOWN_TIMEOUT", "0"), `SHUTDOWN_TIMEOUT: "0s" is too short: expected more than 0s`},
+		{env("MAX_BODY_BYTES", "268435457"), `MAX_BODY_BYTES: "268435457" is too large: expected at most 268435456`},
 		{env("MAX_BODY_BYTES", "0"), `MAX_BODY_BYTES: "0" is too small: expected at least 1`},
 		{env("MAX_IN_FLIGHT", "-5"), `MAX_IN_FLIGHT: "-5" is too small: expected at least 1`},
 		{env("METRICS_PREFIX_LIMIT", "-1"), `METRICS_PREFIX_LIMIT: "-1" is too small: expected at least 0`},
