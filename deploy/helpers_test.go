@@ -19,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
+	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
 // built is the directory that holds the programs.
@@ -115,17 +116,7 @@ func mustRead(t *testing.T, path string) []byte {
 	return text
 }
 
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(time.Minute); !condition(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("waited a minute until %s", what)
-		}
-	}
-}
+var eventually = natstest.Eventually
 
 // running is a gateway that is up.
 type running struct {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -89,7 +90,7 @@ func newTestServer(t testing.TB, edit func(*Config)) *testServer {
 		edit(&cfg)
 	}
 	ts := &testServer{pub: &fakePublisher{}, reg: prometheus.NewRegistry(), log: &bytes.Buffer{}}
-	logger := slog.New(slog.NewJSONHandler(&lockedWriter{w: ts.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logger := slog.New(slog.NewJSONHandler(ts.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	if ts.Server, err = New(cfg, ts.pub, logger, ts.reg); err != nil {
 		t.Fatal(err)
@@ -98,17 +99,6 @@ func newTestServer(t testing.TB, edit func(*Config)) *testServer {
 	t.Cleanup(listener.Close)
 	ts.url = listener.URL
 	return ts
-}
-
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
 }
 
 func signatureOf(secret string, body []byte) string {
@@ -135,16 +125,19 @@ func (ts *testServer) do(t testing.TB, r *http.Request) answer {
 	return answer{response.StatusCode, response.Header, string(body)}
 }
 
-// post delivers body, signed unless header says otherwise (an empty value takes
-// a header away).
+// post delivers body to Meta's webhook, signed unless header says otherwise.
 func (ts *testServer) post(t testing.TB, body []byte, header map[string]string) answer {
 	t.Helper()
-	r, err := http.NewRequest(http.MethodPost, ts.url+"/webhooks/meta", bytes.NewReader(body))
+	r, err := simulate.Request(ts.url, testSecret, body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set(headerSignature, signatureOf(testSecret, body))
+	return ts.send(t, r, header)
+}
+
+// send does r with a changed header; an empty value takes one away.
+func (ts *testServer) send(t testing.TB, r *http.Request, header map[string]string) answer {
+	t.Helper()
 	for name, value := range header {
 		if value == "" {
 			r.Header.Del(name)

@@ -1,12 +1,11 @@
 package publish
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/postback-gateway/gateway/publish/embedded"
+	"github.com/postback-gateway/gateway/publish/natstest"
 	"github.com/postback-gateway/gateway/schema"
 	"github.com/postback-gateway/gateway/schema/schematest"
 )
@@ -47,9 +47,9 @@ func mustOpen(t testing.TB, cfg Config) *Publisher {
 }
 
 // mustOpenWith returns the log too.
-func mustOpenWith(t testing.TB, cfg Config, reg prometheus.Registerer) (*Publisher, *logBuffer) {
+func mustOpenWith(t testing.TB, cfg Config, reg prometheus.Registerer) (*Publisher, *natstest.Log) {
 	t.Helper()
-	log := &logBuffer{}
+	log := &natstest.Log{}
 	p, err := Open(withDeadline(t, 20*time.Second), cfg, slog.New(slog.NewTextHandler(log, nil)), reg)
 	if err != nil {
 		t.Fatalf("Open: %v", err)
@@ -72,42 +72,13 @@ func openError(t testing.TB, cfg Config) string {
 	return err.Error()
 }
 
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 func withDeadline(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// eventually asks until ok is true, for at most 40 seconds.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline, tick := time.After(40*time.Second), time.NewTicker(20*time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("not within 40s: %s", what)
-		case <-tick.C:
-		}
-	}
-}
+var eventually = natstest.Eventually
 
 func click(id, payload string) schema.Item {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -153,6 +124,20 @@ func mustPublish(t testing.TB, p *Publisher, items ...schema.Item) []schema.Outc
 		}
 	}
 	return outcomes
+}
+
+// publishForeign has another program publish an event, with headers of its own.
+func publishForeign(t testing.TB, js jetstream.JetStream, item schema.Item, header nats.Header) {
+	t.Helper()
+	m, err := item.Message("postback.v1", 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg := &nats.Msg{Subject: m.Subject, Header: nats.Header{jetstream.MsgIDHeader: {m.ID}}, Data: m.Data}
+	maps.Copy(msg.Header, header)
+	if _, err := js.PublishMsg(withDeadline(t, 5*time.Second), msg); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func inProcess(cfg Config) nats.Option { return nats.InProcessServer(cfg.InProcess) }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
+	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
 // traffic is what platforms send: many clients, each with one delivery of one
@@ -159,19 +160,7 @@ func (r *running) redeliver(t testing.TB, answers []answer) {
 	wg.Wait()
 }
 
-// eventually asks until ok is true, for at most 40 seconds.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline, tick := time.After(40*time.Second), time.NewTicker(10*time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("not within 40s: %s", what)
-		case <-tick.C:
-		}
-	}
-}
+var eventually = natstest.Eventually
 
 // slowest returns the longest that an answer took.
 func slowest(answers []answer) (longest answer) {

@@ -1,14 +1,12 @@
 package embedded
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -47,7 +45,7 @@ func smallDisk(t *testing.T, megabytes int64) string {
 // and calls itself healthy, also when there is space again.
 func TestStoreThatFailed(t *testing.T) {
 	mnt := smallDisk(t, 64)
-	log := &syncBuffer{}
+	log := &natstest.Log{}
 	s, err := Start(Config{Dir: filepath.Join(mnt, "data"), DontListen: true}, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +60,7 @@ func TestStoreThatFailed(t *testing.T) {
 	if err := os.Remove(fill); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool {
+	natstest.Eventually(t, "a server that stores", func() bool {
 		_, err := js.Publish(t.Context(), "s", make([]byte, 1000), jetstream.WithMsgID("after"))
 		return err == nil
 	})
@@ -94,35 +92,4 @@ func fillUp(t *testing.T, js jetstream.JetStream, fill string) (stored uint64) {
 		}
 		stored++
 	}
-}
-
-// eventually asks until ok is true, for at most 40 seconds.
-func eventually(t *testing.T, ok func() bool) {
-	t.Helper()
-	deadline, tick := time.After(40*time.Second), time.NewTicker(20*time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatal("not within 40s")
-		case <-tick.C:
-		}
-	}
-}
-
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

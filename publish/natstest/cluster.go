@@ -134,8 +134,7 @@ func (c *Cluster) leader(ctx context.Context, js jetstream.JetStream, stream str
 	return nil
 }
 
-// ask repeats a question to the servers until the answer is yes, for at most 40
-// seconds.
+// ask repeats a question to the servers until the answer is yes.
 func (c *Cluster) ask(what string, yes func(context.Context, jetstream.JetStream) bool) {
 	c.t.Helper()
 	nc, err := nats.Connect(c.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
@@ -147,19 +146,9 @@ func (c *Cluster) ask(what string, yes func(context.Context, jetstream.JetStream
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for ; ; <-tick.C {
-		one, done := context.WithTimeout(ctx, time.Second)
-		ok := yes(one, js)
-		done()
-		if ok {
-			return
-		}
-		if ctx.Err() != nil {
-			c.t.Fatalf("not within 40s: %s", what)
-		}
-	}
+	Eventually(c.t, what, func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		return yes(ctx, js)
+	})
 }
