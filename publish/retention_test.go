@@ -64,7 +64,12 @@ func (b *bounded) fill(prefix string) error {
 
 func (b *bounded) consumer(name string, filters ...string) jetstream.Consumer {
 	b.t.Helper()
-	c, err := b.stream.CreateConsumer(b.t.Context(), jetstream.ConsumerConfig{Durable: name, FilterSubjects: filters, AckPolicy: jetstream.AckExplicitPolicy})
+	return b.create(jetstream.ConsumerConfig{Durable: name, FilterSubjects: filters})
+}
+
+func (b *bounded) create(cfg jetstream.ConsumerConfig) jetstream.Consumer {
+	b.t.Helper()
+	c, err := b.stream.CreateConsumer(b.t.Context(), cfg)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -196,6 +201,84 @@ func TestFilteredConsumersHoldTheirOwn(t *testing.T) {
 		t.Errorf("first %d, expected the unread one: %v", s.FirstSeq, err)
 	}
 	b.mustBeFull(err, "consumer")
+}
+
+// TestPausedConsumerHolds: who reads later wants to find everything.
+func TestPausedConsumerHolds(t *testing.T) {
+	b := newBounded(t, nil)
+	until := time.Now().Add(time.Hour)
+	paused := b.create(jetstream.ConsumerConfig{Durable: "paused", PauseUntil: &until})
+	b.mustBeFull(b.fill("plan"), "consumer paused has")
+	if s := b.state(); s.FirstSeq != 1 {
+		t.Errorf("first %d: events were dropped that a paused consumer waits for", s.FirstSeq)
+	}
+	if _, err := b.stream.ResumeConsumer(t.Context(), "paused"); err != nil {
+		t.Fatal(err)
+	}
+	b.read(paused, int(b.state().Msgs))
+	b.mustTake("events are taken again when it goes on and has read")
+}
+
+// TestExhaustedDeliveries: what was delivered as often as its consumer allows is held
+// while that one has anything else to acknowledge, because the server does not move the
+// end of the acknowledgements over it; and then no longer.
+func TestExhaustedDeliveries(t *testing.T) {
+	b := newBounded(t, nil)
+	c := b.create(jetstream.ConsumerConfig{Durable: "limited", MaxDeliver: 2, AckWait: time.Second})
+	if err := b.publish("plan", 40); err != nil {
+		t.Fatal(err)
+	}
+	b.fetch(c, 40)
+	b.fetch(c, 40) // again: the second and last time
+	b.mustBeFull(b.fill("plan"), "consumer limited has")
+	s := b.state()
+	if s.FirstSeq != 1 {
+		t.Errorf("first %d: events were dropped that may still be acknowledged", s.FirstSeq)
+	}
+	b.read(c, int(s.Msgs)-40)
+	eventually(t, "the server gives the 40 up", func() bool {
+		_, err := c.FetchNoWait(1) // who asks for more finds out that there is no more to deliver
+		return err == nil && b.heldFrom() > s.LastSeq
+	})
+	b.mustTake("events are taken again when the consumer is through")
+	if s := b.state(); s.FirstSeq == 1 {
+		t.Error("nothing was purged")
+	}
+}
+
+// fetch takes n messages, of which the first is the stream's first, and acknowledges
+// none.
+func (b *bounded) fetch(c jetstream.Consumer, n int) {
+	b.t.Helper()
+	messages, err := c.Fetch(n, jetstream.FetchMaxWait(10*time.Second))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var got []uint64
+	for m := range messages.Messages() {
+		meta, err := m.Metadata()
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		got = append(got, meta.Sequence.Stream)
+	}
+	if len(got) != n || got[0] != 1 {
+		b.t.Fatalf("fetched %v", got)
+	}
+}
+
+// heldFrom is the first sequence that the retention does not purge.
+func (b *bounded) heldFrom() uint64 {
+	b.t.Helper()
+	s, err := b.look(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	wants, err := s.wants(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s.firstWanted(wants).first
 }
 
 // TestRelayedEventsOutliveTheirAge: age alone drops nothing that is not relayed.
