@@ -49,7 +49,8 @@ func (p *Publisher) handlers() []nats.Option {
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { p.disconnected(err) }),
 		nats.ReconnectHandler(func(*nats.Conn) { p.reconnected() }),
 		nats.ClosedHandler(func(*nats.Conn) { p.closed() }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { p.complained(err) }),
+		// Such as a missing permission, or credentials that are refused while reconnecting.
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { p.complaint.note(err) }),
 	}
 }
 
@@ -78,7 +79,7 @@ func (p *Publisher) disconnected(err error) {
 func (p *Publisher) reconnected() {
 	p.setOnline(true)
 	p.metrics.reconnects.Inc()
-	p.complaint.Store("")
+	p.complaint.clear()
 	p.log.Info("connection to NATS restored", slog.String("servers", p.cfg.where()))
 	p.wake()
 }
@@ -90,14 +91,6 @@ func (p *Publisher) closed() {
 	if !p.isClosing() {
 		p.link.Store(nil)
 		p.wake()
-	}
-}
-
-// complained logs what a server reports on its own, such as a missing permission
-// or credentials that are refused while reconnecting; the same thing once in a row.
-func (p *Publisher) complained(err error) {
-	if text := err.Error(); p.complaint.Swap(text) != text {
-		p.log.Warn("NATS reports an error", slog.String("servers", p.cfg.where()), slog.Any("error", err))
 	}
 }
 
@@ -131,7 +124,6 @@ func (p *Publisher) maintain(ctx context.Context) {
 // as the gateway has never worked; one that comes later is the operator's to
 // mend while the gateway waits.
 func (p *Publisher) bringUp(ctx context.Context) {
-	logged := ""
 	for wait := firstWait; ; wait = min(2*wait, lastWait) {
 		err := p.establish(ctx)
 		if err == nil || ctx.Err() != nil {
@@ -141,10 +133,7 @@ func (p *Publisher) bringUp(ctx context.Context) {
 			p.faults <- err
 			return
 		}
-		if text := err.Error(); text != logged {
-			logged = text
-			p.log.Warn(p.cfg.notYet()+"; trying again", slog.Any("error", err))
-		}
+		p.unready.note(err)
 		select {
 		case <-ctx.Done():
 			return
@@ -162,6 +151,7 @@ func (p *Publisher) establish(ctx context.Context) error {
 	if err == nil {
 		p.streamLimit.Store(int64(limit))
 		p.setup.Store(&setup{done: true})
+		p.unready.clear()
 	} else if !p.isSetUp() {
 		p.setup.Store(&setup{err: err})
 	}

@@ -60,7 +60,7 @@ func (p *Publisher) tryPublish(ctx context.Context, l *link) error {
 // reported returns what the server has reported on this connection, for the end of
 // an error.
 func (p *Publisher) reported() string {
-	if text, _ := p.complaint.Load().(string); text != "" {
+	if text := p.complaint.String(); text != "" {
 		return "; NATS reports: " + text
 	}
 	return ""

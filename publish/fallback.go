@@ -2,13 +2,9 @@ package publish
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/postback-gateway/gateway/schema"
 )
 
 // unclaimedRoot stands before the subject of an event that nobody asks for.
@@ -43,12 +39,7 @@ type fallback struct {
 
 // run works until ctx ends.
 func (f *fallback) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		if err := f.follow(ctx); ctx.Err() == nil {
-			f.trouble.note(fmt.Errorf("stream %s cannot be read: %w", f.p.cfg.Stream, err))
-			sleep(ctx, maxRetryWait)
-		}
-	}
+	keepReading(ctx, "stream "+f.p.cfg.Stream, f.trouble, f.follow)
 }
 
 func (f *fallback) follow(ctx context.Context) error {
@@ -78,17 +69,13 @@ func (f *fallback) follow(ctx context.Context) error {
 }
 
 func (f *fallback) subscribe(ctx context.Context) (jetstream.Stream, *reader, error) {
-	l, err := f.p.connected()
-	if err != nil {
-		return nil, nil, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
 	defer cancel()
-	stream, err := l.js.Stream(ctx, f.p.cfg.Stream)
+	s, err := f.p.look(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	consumer, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+	consumer, err := s.stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
 		Durable:           FallbackConsumer,
 		Description:       "Looks for events that no other consumer asks for",
 		DeliverPolicy:     jetstream.DeliverNewPolicy, // no one expects an answer to what was before
@@ -101,7 +88,7 @@ func (f *fallback) subscribe(ctx context.Context) (jetstream.Stream, *reader, er
 		return nil, nil, err
 	}
 	reader, err := newReader(consumer, false)
-	return stream, reader, err
+	return s.stream, reader, err
 }
 
 // unclaimed returns what to publish for those of the messages that no durable
@@ -116,11 +103,7 @@ func (f *fallback) unclaimed(ctx context.Context, stream jetstream.Stream, taken
 	var all []message
 	for _, m := range taken {
 		if !claimed.match(m.Subject()) {
-			all = append(all, message{
-				msg:     &nats.Msg{Subject: unclaimedRoot + m.Subject(), Header: m.Headers(), Data: m.Data()},
-				stream:  f.p.cfg.unclaimedStream(),
-				outcome: schema.Failed,
-			})
+			all = append(all, forward(m, unclaimedRoot+m.Subject(), f.p.cfg.unclaimedStream()))
 		}
 	}
 	return all, nil
@@ -144,31 +127,24 @@ const (
 
 // watchClaims keeps the metric until ctx ends.
 func (p *Publisher) watchClaims(ctx context.Context) {
-	tick := time.NewTicker(watchInterval)
-	defer tick.Stop()
-	for {
-		if n, err := p.countUnclaimed(ctx); err == nil {
-			p.metrics.unclaimed.Set(float64(n))
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	p.every(ctx, watchInterval, "the metric of unclaimed subjects stays as it is", p.measureClaims)
+}
+
+func (p *Publisher) measureClaims(ctx context.Context) error {
+	n, err := p.countUnclaimed(ctx)
+	if err == nil {
+		p.metrics.unclaimed.Set(float64(n))
 	}
+	return err
 }
 
 func (p *Publisher) countUnclaimed(ctx context.Context) (int, error) {
-	l, err := p.connected()
-	if err != nil {
-		return 0, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, watchInterval/2)
 	defer cancel()
-	stream, err := l.js.Stream(ctx, p.cfg.Stream)
+	s, err := p.look(ctx)
 	if err != nil {
 		return 0, err
 	}
-	found, err := Unclaimed(ctx, stream, p.cfg.Root, time.Now().Add(-UnclaimedWhile))
+	found, err := Unclaimed(ctx, s.stream, p.cfg.Root, time.Now().Add(-UnclaimedWhile))
 	return len(found), err
 }

@@ -7,10 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/postback-gateway/gateway/schema"
 )
 
 // redelivery is when the local server sends again what is not acknowledged. The
@@ -27,17 +24,13 @@ type lane struct {
 }
 
 func newLane(r *Relay, from, to string) *lane {
-	return &lane{relay: r, from: from, to: to, trouble: newTrouble(r.to.log, "the relay of stream "+from)}
+	return &lane{relay: r, from: from, to: to, trouble: newTrouble(r.to.log,
+		"the relay of stream "+from+" waits, and tries again", "the relay of stream "+from+" goes on")}
 }
 
 // run moves messages until ctx ends.
 func (l *lane) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		if err := l.follow(ctx); ctx.Err() == nil {
-			l.trouble.note(fmt.Errorf("the local stream %s cannot be read: %w", l.from, err))
-			sleep(ctx, maxRetryWait)
-		}
-	}
+	keepReading(ctx, "the local stream "+l.from, l.trouble, l.follow)
 }
 
 // follow reads the local stream from where the cluster's acknowledgements end.
@@ -94,11 +87,7 @@ func (l *lane) subscribe(ctx context.Context) (*reader, error) {
 func (l *lane) messages(taken []jetstream.Msg) []message {
 	all := make([]message, len(taken))
 	for i, m := range taken {
-		all[i] = message{
-			msg:     &nats.Msg{Subject: m.Subject(), Header: m.Headers(), Data: m.Data()},
-			stream:  l.to,
-			outcome: schema.Failed,
-		}
+		all[i] = forward(m, m.Subject(), l.to)
 	}
 	return all
 }

@@ -105,13 +105,8 @@ func (p *Publisher) settle(ctx context.Context, l *link, messages []message) err
 			return err
 		}
 		p.outage.suspect(start, err)
-		if errors.Is(err, jetstream.ErrNoStreamResponse) {
-			p.wake() // maybe somebody has deleted the stream: then it is created again
-		}
-		select {
-		case <-ctx.Done():
+		if sleep(ctx, pause); ctx.Err() != nil {
 			return fmt.Errorf("not acknowledged in time by %s (%w): %w", p.cfg.where(), context.Cause(ctx), err)
-		case <-time.After(pause):
 		}
 	}
 }
@@ -153,6 +148,9 @@ func (p *Publisher) attempt(ctx context.Context, l *link, messages []message) er
 		} else if first == nil || isFinal(err) && !isFinal(first) {
 			first = err
 		}
+	}
+	if errors.Is(first, jetstream.ErrNoStreamResponse) {
+		p.wake() // maybe somebody has deleted the stream: then it is created again
 	}
 	return first
 }

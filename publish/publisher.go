@@ -31,8 +31,9 @@ type Publisher struct {
 	online      atomic.Bool          // the connection stands; asking it can block while it reconnects
 	lostAt      atomic.Int64         // when it stood last, where it does not; Unix time in nanoseconds
 	setup       atomic.Pointer[setup]
+	unready     *trouble        // connecting and setting up
 	streamLimit atomic.Int64    // largest message that the streams take, bytes; 0: no limit of their own
-	complaint   atomic.Value    // string: what the server reported last
+	complaint   *trouble        // what the server reports on its own
 	remarked    map[string]bool // by stream; of establish alone, which never runs twice at a time
 	dialed      bool            // at least once; of establish alone, too
 
@@ -85,7 +86,8 @@ func open(ctx context.Context, cfg Config, logger *slog.Logger, m *metrics) (*Pu
 		kick:     make(chan struct{}, 1),
 		faults:   make(chan error, 1),
 	}
-	p.complaint.Store("")
+	p.complaint = newTrouble(logger.With(slog.String("servers", cfg.where())), "NATS reports an error", "")
+	p.unready = newTrouble(logger, cfg.notYet()+"; trying again", "")
 	p.outage = newOutage(cfg.AckTimeout, p.outageChanged)
 	p.options = append(options, p.handlers()...)
 	if cfg.Sync != nil {
@@ -109,7 +111,7 @@ func (p *Publisher) start(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		p.log.Warn(p.cfg.notYet()+"; trying again", slog.Any("error", err))
+		p.unready.note(err)
 		p.wake()
 	}
 	p.goOn(ctx)
@@ -130,14 +132,15 @@ func (p *Publisher) goOn(ctx context.Context) {
 	}
 	p.background.Go(func() { p.watchClaims(background) })
 	if p.cfg.Fallback {
-		f := &fallback{p, newTrouble(p.log, "the fallback of unclaimed events")}
+		f := &fallback{p, newTrouble(p.log,
+			"the fallback of unclaimed events waits, and tries again", "the fallback of unclaimed events goes on")}
 		p.background.Go(func() { f.run(background) })
 	}
 }
 
 func (p *Publisher) outageChanged(cause error) {
 	if cause == nil {
-		p.complaint.Store("")
+		p.complaint.clear()
 		p.log.Info("events are acknowledged again", slog.String("servers", p.cfg.where()))
 		return
 	}

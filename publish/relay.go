@@ -56,7 +56,7 @@ func OpenRelay(ctx context.Context, from *Publisher, cfg Config, logger *slog.Lo
 	for _, l := range r.lanes {
 		r.done.Go(func() { l.run(running) })
 	}
-	r.done.Go(func() { r.measure(running) })
+	r.done.Go(func() { r.watch(running) })
 	return r, nil
 }
 
@@ -107,18 +107,16 @@ func (r *Relay) Backlog(ctx context.Context) (Backlog, error) {
 // measureInterval is how often the metrics of the backlog are brought up to date.
 const measureInterval = time.Second
 
-func (r *Relay) measure(ctx context.Context) {
-	tick := time.NewTicker(measureInterval)
-	defer tick.Stop()
-	for {
-		if b, err := r.Backlog(ctx); err == nil {
-			r.from.metrics.relayPending.Set(float64(b.Messages))
-			r.from.metrics.relayLag.Set(b.Age.Seconds())
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+// watch keeps the metrics of the backlog until ctx ends.
+func (r *Relay) watch(ctx context.Context) {
+	r.from.every(ctx, measureInterval, "the metrics of the relay stay as they are", r.measure)
+}
+
+func (r *Relay) measure(ctx context.Context) error {
+	b, err := r.Backlog(ctx)
+	if err == nil {
+		r.from.metrics.relayPending.Set(float64(b.Messages))
+		r.from.metrics.relayLag.Set(b.Age.Seconds())
 	}
+	return err
 }

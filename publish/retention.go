@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -53,25 +54,16 @@ func newRetention(p *Publisher) *retention {
 
 // run looks after the stream until ctx ends.
 func (r *retention) run(ctx context.Context) {
-	tick := time.NewTicker(retentionInterval)
-	defer tick.Stop()
-	logged, aged := "", time.Time{}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	sleep(ctx, retentionInterval) // a relay makes its consumer meanwhile
+	aged := time.Time{}
+	r.p.every(ctx, retentionInterval, "acknowledged events cannot be purged", func(ctx context.Context) error {
 		_, err := r.makeRoom(ctx, false)
 		if err == nil && r.p.cfg.Relayed && time.Since(aged) > ageInterval {
 			aged = time.Now()
 			err = r.dropOld(ctx)
 		}
-		if err != nil && ctx.Err() == nil && err.Error() != logged && r.p.online.Load() {
-			logged = err.Error()
-			r.p.log.Warn("acknowledged events cannot be purged", slog.String("stream", r.p.cfg.Stream), slog.Any("error", err))
-		}
-	}
+		return err
+	})
 }
 
 // makeRoom purges what can go from a stream near its bound, and tells whether
@@ -111,9 +103,9 @@ func (r *retention) purge(ctx context.Context, s *kept, end uint64) (bool, error
 		r.holder.Store(err.Error())
 		return false, err
 	}
-	wanted, holder := s.firstWanted(wants)
-	r.holder.Store(holder)
-	if end = min(end, wanted); end <= s.state.FirstSeq {
+	oldest := s.firstWanted(wants)
+	r.holder.Store(oldest.String())
+	if end = min(end, oldest.first); end <= s.state.FirstSeq {
 		return false, nil
 	}
 	if err := s.stream.Purge(ctx, jetstream.WithPurgeSequence(end)); err != nil {
@@ -249,18 +241,21 @@ func (s *kept) wants(ctx context.Context) ([]want, error) {
 
 var errUnlisted = errors.New("the others are missing from the list")
 
-// firstWanted returns the sequence of the first event that a durable consumer has
-// not acknowledged, and who that is. Without a durable consumer it is the first
-// event.
-func (s *kept) firstWanted(wants []want) (uint64, string) {
-	first, holder := s.state.FirstSeq, "no durable consumer acknowledges events"
-	for i, w := range wants {
-		if i == 0 || w.first < first {
-			first = w.first
-			holder = fmt.Sprintf("consumer %s has %d events to acknowledge", w.consumer, w.events)
-		}
+// String tells an operator who holds events.
+func (w want) String() string {
+	if w.consumer == "" {
+		return "no durable consumer acknowledges events"
 	}
-	return first, holder
+	return fmt.Sprintf("consumer %s has %d events to acknowledge", w.consumer, w.events)
+}
+
+// firstWanted returns the want that begins first. Without a durable consumer it is
+// nobody's, and begins with the first event.
+func (s *kept) firstWanted(wants []want) want {
+	if len(wants) == 0 {
+		return want{first: s.state.FirstSeq}
+	}
+	return slices.MinFunc(wants, func(a, b want) int { return cmp.Compare(a.first, b.first) })
 }
 
 // wantedBy asks for the messages that a consumer's filters let through: one that

@@ -294,6 +294,34 @@ func TestStreamsAreMadeAgain(t *testing.T) {
 	mustPublish(t, p, clicks("m", 3)...)
 }
 
+// TestTroubleOfStreamsIsToldOnce: each time that a stream cannot be set up, and not at
+// each try.
+func TestTroubleOfStreamsIsToldOnce(t *testing.T) {
+	cfg := embeddedConfig(t)
+	p, log := mustOpenWith(t, cfg, nil)
+	js := natstest.JetStream(t, "", inProcess(cfg))
+	for times := 1; times <= 2; times++ {
+		if err := js.DeleteStream(t.Context(), "POSTBACKS"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"postback.>"}}); err != nil {
+			t.Fatal(err)
+		}
+		p.wake()
+		eventually(t, "the trouble is told", func() bool { return strings.Count(log.String(), "events cannot be stored yet; trying again") >= times })
+		if err := js.DeleteStream(t.Context(), "OTHER"); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the stream is made again", func() bool {
+			_, err := js.Stream(t.Context(), "POSTBACKS")
+			return err == nil
+		})
+	}
+	if n := strings.Count(log.String(), "events cannot be stored yet; trying again"); n != 2 {
+		t.Errorf("told %d times:\n%s", n, log)
+	}
+}
+
 func TestClusterReplicas(t *testing.T) {
 	needsProcess(t)
 	for _, tt := range []struct{ servers, replicas int }{{2, 1}, {3, 3}} {

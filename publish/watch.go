@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -19,24 +18,10 @@ import (
 // filter of a durable consumer that has something to read.
 const storeInterval = 10 * time.Second
 
-// watchStore keeps the metrics of the store until ctx ends. While the store does
-// not answer they stay as they were; that it does not is for Ready to say.
+// watchStore keeps the metrics of the store until ctx ends. While the store does not
+// answer they stay as they were; that it does not is for Ready to say.
 func (p *Publisher) watchStore(ctx context.Context) {
-	tick := time.NewTicker(storeInterval)
-	defer tick.Stop()
-	logged := ""
-	for {
-		err := p.measureStore(ctx)
-		if err != nil && ctx.Err() == nil && err.Error() != logged && p.online.Load() {
-			logged = err.Error()
-			p.log.Warn("the metrics of the store stay as they are", slog.Any("error", err))
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	p.every(ctx, storeInterval, "the metrics of the store stay as they are", p.measureStore)
 }
 
 // measureStore brings the metrics up to date, once. What can be measured is, also
@@ -95,8 +80,7 @@ func (p *Publisher) held(s *kept, wants []want) float64 {
 	if p.keeper == nil || s.config.Retention != jetstream.LimitsPolicy || span <= 0 {
 		return bytes
 	}
-	first, _ := s.firstWanted(wants)
-	first = min(max(first, s.state.FirstSeq), s.state.LastSeq+1)
+	first := min(max(s.firstWanted(wants).first, s.state.FirstSeq), s.state.LastSeq+1)
 	return bytes * float64(s.state.LastSeq+1-first) / span
 }
 

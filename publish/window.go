@@ -3,12 +3,13 @@ package publish
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"sync/atomic"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/postback-gateway/gateway/schema"
 )
 
 // windowBytes bounds the messages of one window; window bounds their number. A
@@ -72,6 +73,26 @@ func (r *reader) next(ctx context.Context, first bool) (jetstream.Msg, error) {
 	return r.messages.Next(jetstream.NextMaxWait(windowWait))
 }
 
+// keepReading calls follow, which reads a stream until something fails, again and
+// again until ctx ends.
+func keepReading(ctx context.Context, stream string, t *trouble, follow func(context.Context) error) {
+	for ctx.Err() == nil {
+		if err := follow(ctx); ctx.Err() == nil {
+			t.note(fmt.Errorf("%s cannot be read: %w", stream, err))
+			sleep(ctx, maxRetryWait)
+		}
+	}
+}
+
+// forward makes what was taken a message for another stream.
+func forward(m jetstream.Msg, subject, stream string) message {
+	return message{
+		msg:     &nats.Msg{Subject: subject, Header: m.Headers(), Data: m.Data()},
+		stream:  stream,
+		outcome: schema.Failed,
+	}
+}
+
 // insist returns when the streams have acknowledged all messages, in their order,
 // or when ctx ends. There is no other way out: nothing is given up, and nothing
 // overtakes.
@@ -101,46 +122,5 @@ func (p *Publisher) tryAll(ctx context.Context, messages []message) error {
 			return err
 		}
 	}
-	err = p.attempt(ctx, l, messages)
-	if errors.Is(err, jetstream.ErrNoStreamResponse) {
-		p.wake() // maybe somebody has deleted the stream: then it is created again
-	}
-	return err
-}
-
-// trouble is why something in the background does not get on. It is logged, the
-// same thing once in a row, and kept for those who ask.
-type trouble struct {
-	log  *slog.Logger
-	who  string
-	text atomic.Value // string
-}
-
-func newTrouble(log *slog.Logger, who string) *trouble {
-	t := &trouble{log: log, who: who}
-	t.text.Store("")
-	return t
-}
-
-func (t *trouble) note(err error) {
-	if text := err.Error(); t.text.Swap(text) != text {
-		t.log.Warn(t.who+" waits, and tries again", slog.Any("error", err))
-	}
-}
-
-func (t *trouble) clear() {
-	if t.text.Swap("") != "" {
-		t.log.Info(t.who + " goes on")
-	}
-}
-
-// String is the last error; empty while there is none.
-func (t *trouble) String() string { return t.text.Load().(string) }
-
-// sleep waits, no longer than ctx lasts.
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
+	return p.attempt(ctx, l, messages)
 }
