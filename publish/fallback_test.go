@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -133,6 +134,34 @@ func TestFallbackBeginsWithNewEvents(t *testing.T) {
 	mustPublish(t, mustOpen(t, cfg), click("old", "old:x"))
 	f := startFallback(t, cfg)
 	f.want(f.post("new"), "new")
+}
+
+// TestFallbackDropsControlHeaders: what another program said to the events' stream is
+// not for that of the unclaimed, which would refuse it for ever.
+func TestFallbackDropsControlHeaders(t *testing.T) {
+	f := startFallback(t, embeddedConfig(t))
+	publishForeign(t, f.js, click("foreign", "foreign:x"), nats.Header{"Nats-Expected-Stream": {"POSTBACKS"}})
+	f.post("own")
+	f.want(f.unclaimed(), "foreign", "own")
+}
+
+// TestMetricOfUnclaimedFails: that it cannot be brought up to date is told.
+func TestMetricOfUnclaimedFails(t *testing.T) {
+	cfg := embeddedConfig(t)
+	js := natstest.JetStream(t, "", inProcess(cfg))
+	s := cfg.eventStream()
+	s.MaxConsumers = 1
+	stream, err := js.CreateStream(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.CreateConsumer(t.Context(), jetstream.ConsumerConfig{Durable: "the-only-one"}); err != nil {
+		t.Fatal(err)
+	}
+	_, log := mustOpenWith(t, cfg, nil)
+	eventually(t, "the log tells it", func() bool {
+		return strings.Contains(log.String(), "the metric of unclaimed subjects stays as it is") && strings.Contains(log.String(), "maximum consumers")
+	})
 }
 
 func TestUnclaimed(t *testing.T) {

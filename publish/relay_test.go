@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -23,7 +25,7 @@ type relayed struct {
 	t      testing.TB
 	relay  *Relay
 	local  jetstream.JetStream
-	log    *logBuffer
+	log    *natstest.Log
 	reg    *prometheus.Registry
 	server *natstest.Server
 }
@@ -45,7 +47,7 @@ func startRelayed(t testing.TB, server *natstest.Server, change func(local, clus
 
 func (r *relayed) open(cluster Config) {
 	r.t.Helper()
-	r.log = &logBuffer{}
+	r.log = &natstest.Log{}
 	relay, err := OpenRelay(withDeadline(r.t, 20*time.Second), r.Publisher, cluster, slog.New(slog.NewTextHandler(r.log, nil)))
 	if err != nil {
 		r.t.Fatal(err)
@@ -200,6 +202,87 @@ func TestRelaySendsAgain(t *testing.T) {
 	r.drained()
 	if got := r.arrived("POSTBACKS"); !slices.Equal(got, idsOf(t, events)) {
 		t.Errorf("arrived: %v", got)
+	}
+}
+
+// TestRelayReadsAgain: what interrupts the reading of the local stream is over by itself.
+func TestRelayReadsAgain(t *testing.T) {
+	needsProcess(t)
+	r := startRelayed(t, natstest.Start(t, ""), nil)
+	events := clicks("m", 20)
+	mustPublish(t, r.Publisher, events[:10]...)
+	r.drained()
+	if err := r.local.DeleteConsumer(t.Context(), "POSTBACKS", RelayConsumer); err != nil {
+		t.Fatal(err)
+	}
+	mustPublish(t, r.Publisher, events[10:]...)
+	eventually(t, "the log tells it", func() bool {
+		text := r.log.String()
+		return strings.Contains(text, "the local stream POSTBACKS cannot be read") && strings.Contains(text, "the relay of stream POSTBACKS goes on")
+	})
+	r.drained()
+	if got := r.arrived("POSTBACKS"); !slices.Equal(got, idsOf(t, events)) {
+		t.Errorf("arrived: %v", got)
+	}
+}
+
+// TestRelayDropsControlHeaders: what another program's message says to the server of
+// this machine is not said to the cluster's, which is in another state: it would
+// refuse the message for ever, or drop others for it.
+func TestRelayDropsControlHeaders(t *testing.T) {
+	needsProcess(t)
+	for _, control := range []nats.Header{
+		{"Nats-Expected-Stream": {"POSTBACKS"}},
+		{"Nats-Expected-Last-Sequence": {"2"}},
+		{"Nats-Expected-Last-Subject-Sequence": {"2"}},
+		{"Nats-Expected-Last-Msg-Id": {"messenger:PAGE:a-1"}},
+		{"Nats-Rollup": {"all"}},
+		{"Nats-TTL": {"1h"}},
+		{"Nats-Schedule": {"@at 2100-01-01T00:00:00Z"}, "Nats-Schedule-Target": {"postback.v1.messenger.PAGE.later._"}},
+	} {
+		t.Run(fmt.Sprint(control), func(t *testing.T) { testControlHeaders(t, control) })
+	}
+}
+
+func testControlHeaders(t *testing.T, control nats.Header) {
+	r := startRelayed(t, natstest.Start(t, ""), func(local, cluster *Config) {
+		cluster.Stream = "CLUSTER"
+		obedientStream(t, natstest.JetStream(t, "", inProcess(*local)), local)
+		obedientStream(t, natstest.JetStream(t, cluster.Servers), cluster)
+	})
+	mustPublish(t, r.Publisher, clicks("a", 2)...)
+	r.drained()
+	mustPublish(t, r.relay.to, click("there", "plan:enterprise"))
+
+	header := nats.Header{"Content-Type": {"application/json"}, "traceparent": {"00-1-2-01"}, "tracestate": {"a=b"}, "X-Shop": {"1", "2"}}
+	all := maps.Clone(header)
+	maps.Copy(all, control)
+	publishForeign(t, r.local, click("foreign", "plan:enterprise"), all)
+	mustPublish(t, r.Publisher, click("after", "b"))
+	r.drained()
+	var want []string
+	for _, id := range []string{"a-0", "a-1", "there", "foreign", "after"} {
+		want = append(want, "messenger:PAGE:"+id)
+	}
+	if got := r.arrived("CLUSTER"); !slices.Equal(got, want) {
+		t.Fatalf("arrived: %v, want %v", got, want)
+	}
+	got := stored(t, natstest.JetStream(t, r.server.URL()), "CLUSTER")[3].Header
+	for name := range all {
+		if !slices.Equal(got[name], header[name]) {
+			t.Errorf("%s: %q, want %q", name, got[name], header[name])
+		}
+	}
+}
+
+// obedientStream creates a stream that does what headers say.
+func obedientStream(t *testing.T, js jetstream.JetStream, cfg *Config) {
+	t.Helper()
+	s := cfg.eventStream()
+	s.AllowRollup, s.AllowMsgTTL, s.AllowMsgSchedules = true, true, true
+	s.Discard = jetstream.DiscardOld // schedules need it
+	if _, err := js.CreateStream(t.Context(), s); err != nil {
+		t.Fatal(err)
 	}
 }
 

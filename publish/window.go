@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -84,13 +86,24 @@ func keepReading(ctx context.Context, stream string, t *trouble, follow func(con
 	}
 }
 
-// forward makes what was taken a message for another stream.
+// forward makes what was taken a message for another stream, with its header but for
+// what was said to the server that has stored it.
 func forward(m jetstream.Msg, subject, stream string) message {
+	header := m.Headers()
+	maps.DeleteFunc(header, func(name string, _ []string) bool { return isControl(name) })
 	return message{
-		msg:     &nats.Msg{Subject: subject, Header: m.Headers(), Data: m.Data()},
+		msg:     &nats.Msg{Subject: subject, Header: header, Data: m.Data()},
 		stream:  stream,
 		outcome: schema.Failed,
 	}
+}
+
+// isControl tells whether a header is for the server: a condition, such as the
+// sequence that a publisher expects, or an order, such as a rollup or a time to live.
+// The gateway publishes none but the id; another program may. A second stream is in
+// another state, and would refuse such a message for ever, or drop others for it.
+func isControl(name string) bool {
+	return strings.HasPrefix(name, "Nats-") && name != jetstream.MsgIDHeader
 }
 
 // insist returns when the streams have acknowledged all messages, in their order,
