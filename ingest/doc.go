@@ -17,6 +17,9 @@
 // Telegram sends one update at a time to a path for each bot, with a secret in the
 // header: telegramBots.verify and batch.readTelegram stand in for the middle.
 //
+// The secrets of all this are one immutable value behind a pointer: SetSecrets puts
+// another one in its place while requests come in.
+//
 // An error on this way becomes an answer in one place, [problem]. A new platform
 // is a file with a decode function, a row in sources and a folder in testdata.
 package ingest

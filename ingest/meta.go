@@ -22,7 +22,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case mode != "subscribe" || token == "" || challenge == "":
 		return errHandshake
-	case !sameText(token, s.cfg.MetaVerifyToken):
+	case !sameText(token, s.live.Load().MetaVerifyToken):
 		s.log.Warn("handshake refused: the verify token does not match GATEWAY_META_VERIFY_TOKEN; enter the same one in the app's webhook settings")
 		return errVerifyToken
 	}
@@ -101,12 +101,13 @@ func (s *Server) checkSignature(r *http.Request, body []byte) error {
 	if s.cfg.MetaAllowUnsigned && r.Header.Get(headerSignature) == "" {
 		return nil
 	}
-	place, err := s.verifier.verify(r.Header, body)
+	live := s.live.Load()
+	place, err := live.verifier.verify(r.Header, body)
 	if err != nil {
-		s.refuseSignature(r, s.verifier.diagnose(r.Header, body))
+		s.refuseSignature(r, live.verifier.diagnose(r.Header, body))
 		return errSignature
 	}
-	s.metrics.countVerified(labelMeta, place)
+	live.verifiedMeta[place-1].Inc()
 	return nil
 }
 

@@ -68,16 +68,14 @@ func histogram(name, help string, buckets []float64, labels ...string) *promethe
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 }
 
-// showSecrets begins the series of n secrets: one that is never used has to be at
-// 0, not missing, to tell that it may go.
-func (m *metrics) showSecrets(platform string, n int) {
-	for place := 1; place <= n; place++ {
-		m.signatureVerified.WithLabelValues(platform, strconv.Itoa(place))
-	}
+// verified counts the requests accepted by the secret at a place, from 1. Its series
+// begins with the first call.
+func (m *metrics) verified(platform string, place int) prometheus.Counter {
+	return m.signatureVerified.WithLabelValues(platform, strconv.Itoa(place))
 }
 
-func (m *metrics) countVerified(platform string, place int) {
-	m.signatureVerified.WithLabelValues(platform, strconv.Itoa(place)).Inc()
+func (m *metrics) forgetVerified(platform string, place int) {
+	m.signatureVerified.DeleteLabelValues(platform, strconv.Itoa(place))
 }
 
 // kindNone is the kind of what is no event.

@@ -6,30 +6,22 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/postback-gateway/gateway/schema"
 )
 
 // Config is what the public listener needs to know. All fields are required
 // unless they say otherwise.
 type Config struct {
-	// MetaAppSecrets are the live app secrets: a request signed with any of
-	// them is accepted. Empty only with MetaAllowUnsigned.
-	MetaAppSecrets []string
-	// MetaVerifyToken is what Meta's handshake has to present.
-	MetaVerifyToken string
+	// Secrets are those that the server starts with.
+	Secrets
 	// MetaAllowUnsigned accepts requests without a signature; a wrong one is
 	// refused all the same. For tests on a closed network only.
 	MetaAllowUnsigned bool
-	// TelegramSecrets are the live secret tokens of the Telegram bots, in the order
-	// by which metrics number them. A bot can be listed more than once; without any
-	// there is no webhook for Telegram.
-	TelegramSecrets []TelegramSecret
 	// MaxBodyBytes is the largest body that is read; at most LargestBody.
 	MaxBodyBytes int64
 	// MaxInFlight is how many deliveries are worked on at once. A delivery counts
@@ -48,33 +40,19 @@ type Config struct {
 
 func (c *Config) check() error {
 	switch {
-	case len(c.MetaAppSecrets) == 0 && !c.MetaAllowUnsigned:
-		return errors.New("no app secret: every request would be refused")
-	case c.MetaVerifyToken == "":
-		return errors.New("no verify token: Meta's handshake could not succeed")
 	case c.MaxBodyBytes <= 0, c.MaxInFlight <= 0, c.PublishTimeout <= 0:
 		return errors.New("MaxBodyBytes, MaxInFlight and PublishTimeout have to be positive")
 	case c.MaxBodyBytes > LargestBody:
 		return fmt.Errorf("MaxBodyBytes is %d: a body of that size could never be read; expected at most %d", c.MaxBodyBytes, LargestBody)
 	}
-	for _, secret := range c.MetaAppSecrets {
-		if secret == "" {
-			return errors.New("an app secret is empty: anybody could sign with it")
-		}
-	}
-	for _, secret := range c.TelegramSecrets {
-		if err := secret.check(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.Secrets.check(c.MetaAllowUnsigned)
 }
 
 // Server answers the webhooks. It is safe for concurrent use.
 type Server struct {
 	cfg              Config
-	verifier         verifier
-	telegram         telegramBots
+	live             atomic.Pointer[liveSecrets]
+	changing         sync.Mutex // one change of the secrets after the other
 	pub              Publisher
 	log              *slog.Logger
 	refusals         refusalLog
@@ -97,8 +75,6 @@ func New(cfg Config, pub Publisher, log *slog.Logger, reg prometheus.Registerer)
 	}
 	s := &Server{
 		cfg:              cfg,
-		verifier:         newVerifier(cfg.MetaAppSecrets),
-		telegram:         newTelegramBots(cfg.TelegramSecrets),
 		pub:              pub,
 		log:              log,
 		refusals:         newRefusalLog(log, signatureHelp),
@@ -106,8 +82,10 @@ func New(cfg Config, pub Publisher, log *slog.Logger, reg prometheus.Registerer)
 		metrics:          newMetrics(reg, cfg.LabelLimit),
 		slots:            make(chan struct{}, cfg.MaxInFlight),
 	}
-	s.metrics.showSecrets(labelMeta, len(cfg.MetaAppSecrets))
-	s.metrics.showSecrets(schema.Telegram, len(cfg.TelegramSecrets))
+	s.cfg.Secrets = Secrets{} // from here on only live tells
+	if err := s.SetSecrets(cfg.Secrets); err != nil {
+		return nil, err
+	}
 	s.router = s.routes()
 	return s, nil
 }
@@ -145,9 +123,9 @@ func (s *Server) routes() *mux.Router {
 	router := mux.NewRouter().SkipClean(true)
 	for path, methods := range s.methods() {
 		for method, r := range methods {
-			router.Handle(path, s.observed(r)).MatcherFunc(s.telegram.know).Methods(method)
+			router.Handle(path, s.observed(r)).MatcherFunc(s.knowBot).Methods(method)
 		}
-		router.Handle(path, s.observed(route{"method_not_allowed", refuseMethod(methods)})).MatcherFunc(s.telegram.know)
+		router.Handle(path, s.observed(route{"method_not_allowed", refuseMethod(methods)})).MatcherFunc(s.knowBot)
 	}
 	router.NotFoundHandler = s.observed(route{"not_found", func(http.ResponseWriter, *http.Request) error {
 		return errNotFound

@@ -77,7 +77,7 @@ type testServer struct {
 
 func testConfig() Config {
 	return Config{
-		MetaAppSecrets: []string{"an-older-secret", testSecret}, MetaVerifyToken: testToken, TelegramSecrets: testBots,
+		Secrets:      Secrets{MetaAppSecrets: []string{"an-older-secret", testSecret}, MetaVerifyToken: testToken, TelegramSecrets: testBots},
 		MaxBodyBytes: 4 << 20, MaxInFlight: 8, PublishTimeout: time.Second, LabelLimit: 2,
 		Now: func() time.Time { return testNow },
 	}
@@ -382,7 +382,7 @@ func TestConfigCheck(t *testing.T) {
 		"no verify token: Meta's handshake could not succeed":              func(c *Config) { c.MetaVerifyToken = "" },
 		"MaxBodyBytes, MaxInFlight and PublishTimeout have to be positive": func(c *Config) { c.MaxInFlight = 0 },
 	} {
-		cfg := Config{MetaAppSecrets: []string{"x"}, MetaVerifyToken: "y", MaxBodyBytes: 1, MaxInFlight: 1, PublishTimeout: 1}
+		cfg := Config{Secrets: Secrets{MetaAppSecrets: []string{"x"}, MetaVerifyToken: "y"}, MaxBodyBytes: 1, MaxInFlight: 1, PublishTimeout: 1}
 		edit(&cfg)
 		if _, err := New(cfg, &fakePublisher{}, slog.Default(), prometheus.NewRegistry()); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)

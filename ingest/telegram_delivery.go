@@ -56,11 +56,11 @@ func newTelegramBots(secrets []TelegramSecret) telegramBots {
 	return bots
 }
 
-// know is a mux.MatcherFunc: the path of a bot that there is not is no path, so
-// that it is answered like any other.
-func (bots telegramBots) know(r *http.Request, _ *mux.RouteMatch) bool {
+// knowBot is a mux.MatcherFunc: the path of a bot that there is not is no path, so
+// that it is answered like any other. The bots are those of this moment.
+func (s *Server) knowBot(r *http.Request, _ *mux.RouteMatch) bool {
 	bot, isBot := strings.CutPrefix(r.URL.Path, telegramPaths)
-	return !isBot || bots[bot] != nil
+	return !isBot || s.live.Load().telegram[bot] != nil
 }
 
 // verify returns the place of the secret that was sent. The hashes have one
@@ -114,13 +114,14 @@ func (s *Server) telegramDelivery(w http.ResponseWriter, r *http.Request) error 
 }
 
 func (s *Server) checkTelegram(r *http.Request, bot string) error {
-	place, err := s.telegram.verify(bot, r.Header)
+	live := s.live.Load()
+	place, err := live.telegram.verify(bot, r.Header)
 	var reason signatureError
 	if errors.As(err, &reason) {
 		s.metrics.signatureFailures.WithLabelValues(schema.Telegram, string(reason)).Inc()
 		s.telegramRefusals.write(reason, r.RemoteAddr, "bot", bot)
 		return errSecretToken
 	}
-	s.metrics.countVerified(schema.Telegram, place)
+	live.verifiedTelegram[place-1].Inc()
 	return nil
 }

@@ -28,6 +28,10 @@ type Config struct {
 	CA       string // GATEWAY_NATS_CA: path of PEM certificates that the server's is checked against
 	Cert     string // GATEWAY_NATS_CERT: path of the client's certificate, PEM
 	Key      string // GATEWAY_NATS_KEY: path of its key, PEM
+	// Secret, where there is one, is asked at each connect for what to log in with
+	// instead of Password, or of Token without a User, so that it can be changed. It
+	// has to return soon: the connection waits.
+	Secret func() string
 
 	// Root is the first part of all subjects (GATEWAY_SUBJECT_ROOT).
 	Root string

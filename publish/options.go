@@ -1,7 +1,9 @@
 package publish
 
 import (
+	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -72,13 +74,29 @@ func (c *Config) appendCredentials(opts []nats.Option) ([]nats.Option, error) {
 		}
 		opts = append(opts, opt)
 	}
+	return append(opts, c.login()...), nil
+}
+
+// login is by name and password or by token. What stands in a URL comes before
+// either; the client takes it for an error to be given a token in both ways.
+func (c *Config) login() []nats.Option {
+	inURL := slices.ContainsFunc(c.servers(), func(u *url.URL) bool { return u.User != nil })
+	switch {
+	case c.Secret != nil && inURL:
+		return nil
+	case c.Secret != nil && c.User != "":
+		return []nats.Option{nats.UserInfoHandler(func() (string, string) { return c.User, c.Secret() })}
+	case c.Secret != nil:
+		return []nats.Option{nats.TokenHandler(c.Secret)}
+	}
+	var opts []nats.Option
 	if c.User != "" {
 		opts = append(opts, nats.UserInfo(c.User, c.Password))
 	}
 	if c.Token != "" {
 		opts = append(opts, nats.Token(c.Token))
 	}
-	return opts, nil
+	return opts
 }
 
 // checkCreds reads a .creds file as the client will.

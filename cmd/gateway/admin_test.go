@@ -2,20 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -99,93 +89,6 @@ func TestReadiness(t *testing.T) {
 	if got := ask(); !strings.HasPrefix(got, "no gateway answers: ") {
 		t.Errorf("got %q", got)
 	}
-}
-
-// writeCertificate makes a self-signed certificate for the loopback.
-func writeCertificate(t *testing.T, cert, key string, serial int64) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "gateway"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writePEM(t, key, "PRIVATE KEY", pkcs8)
-	writePEM(t, cert, "CERTIFICATE", der)
-}
-
-func writePEM(t *testing.T, path, kind string, der []byte) {
-	t.Helper()
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// TestTLS: a changed certificate is served without a restart, and one that
-// cannot be used leaves the old one in place.
-func TestTLS(t *testing.T) {
-	dir := t.TempDir()
-	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	writeCertificate(t, cert, key, 1)
-	p := startGateway(t, t.TempDir(), "GATEWAY_TLS_CERT="+cert, "GATEWAY_TLS_KEY="+key)
-	if !strings.HasPrefix(p.at.webhook, "https://") {
-		t.Fatalf("the webhook is at %s", p.at.webhook)
-	}
-	if got := servedSerial(t, p.at.webhook); got != 1 {
-		t.Errorf("serves certificate %d", got)
-	}
-	changed := time.Now().Add(time.Minute)
-	writeCertificate(t, cert, key, 2)
-	touch(t, changed, cert, key)
-	if got := servedSerial(t, p.at.webhook); got != 2 {
-		t.Errorf("after the change it serves certificate %d", got)
-	}
-	if err := os.WriteFile(cert, []byte("half"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	touch(t, changed.Add(time.Minute), cert, key)
-	if got := servedSerial(t, p.at.webhook); got != 2 {
-		t.Errorf("with a broken file it serves certificate %d", got)
-	}
-	p.terminate()
-}
-
-// touch sets the time of change: two writes within the clock's grain would look
-// the same.
-func touch(t *testing.T, at time.Time, paths ...string) {
-	t.Helper()
-	for _, path := range paths {
-		if err := os.Chtimes(path, at, at); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// servedSerial makes a handshake of its own and looks at what is served.
-func servedSerial(t *testing.T, url string) int64 {
-	t.Helper()
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the certificate itself is what is looked at
-	}}
-	response, err := client.Get(url + "/webhooks/meta")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusBadRequest {
-		t.Errorf("answered %s", response.Status)
-	}
-	return response.TLS.PeerCertificates[0].SerialNumber.Int64()
 }
 
 // TestRunInProcess is the whole life of a gateway without a process: what is

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // hush stands in every secret of these tests, and must not be printed.
@@ -125,4 +127,52 @@ func TestUnsetSecret(t *testing.T) {
 	if s.set() || s.reveal() != "" || s.String() != notSet || u.String() != notSet {
 		t.Errorf("got %v %q %v %v", s.set(), s.reveal(), s, u)
 	}
+}
+
+// TestSecretsInFilesAreNotPrinted: the same for secrets that stand in files, now and
+// when these change to something wrong.
+func TestSecretsInFilesAreNotPrinted(t *testing.T) {
+	given := env("NATS_URL", "nats://a", "NATS_USER", "u")
+	for _, v := range new(settings).variables() {
+		if v.fileToo() && v.name != "GATEWAY_NATS_TOKEN" { // one login
+			given[strings.TrimPrefix(v.name, envPrefix)+fileSuffix] = writeFile(t, "bot:"+hush)
+		}
+	}
+	setenv(t, given)
+	s, err := loadSettings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v"} {
+		mustNotTell(t, verb, fmt.Sprintf(verb, s))
+	}
+	status, stdout, stderr := runGateway("config")
+	if status != exitDone || !strings.Contains(stdout, "(set, 1 value)") {
+		t.Errorf("gateway config: status %d\n%s", status, stdout)
+	}
+	mustNotTell(t, "gateway config", stdout+stderr)
+
+	var log bytes.Buffer
+	r := newRotation(&s, slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
+	r.watch()
+	if len(r.files.files) < 5 {
+		t.Fatalf("%d files are watched", len(r.files.files))
+	}
+	refused := 0
+	for _, wrong := range []string{"", hush + "\n" + hush, "," + hush, hush + ":" + hush + ":" + hush, hush + "\x00", "bot:" + hush + ","} {
+		for i, f := range s.secretFiles {
+			put(t, f.path, wrong)
+			r.files.hurry()
+			r.files.hurry()
+			if r.files.files[i].wrong != "" {
+				refused++
+				mustNotTell(t, f.variable, r.files.files[i].wrong)
+			}
+		}
+	}
+	if refused < 15 {
+		t.Errorf("only %d wrong files were refused", refused)
+	}
+	mustNotTell(t, "the log", log.String())
+	mustNotTell(t, "the settings of now", fmt.Sprintf("%+v %#v", *r.live.Load(), r.live.Load()))
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -56,6 +58,7 @@ type gateway struct {
 
 	embedded  *embedded.Server // nil where there is a cluster
 	publisher *publish.Publisher
+	secrets   *rotation
 	ready     readiness
 	failed    chan error // what ends a running gateway
 
@@ -81,6 +84,7 @@ func (g *gateway) start(ctx context.Context) error {
 	if err := g.claimDataDir(); err != nil {
 		return err
 	}
+	g.secrets = newRotation(g.settings, g.log, g.registry)
 	public, admin, err := g.listen()
 	if err != nil {
 		return err
@@ -157,9 +161,12 @@ func (g *gateway) serve(public, admin net.Listener) error {
 	if err != nil {
 		return err
 	}
+	g.secrets.onChange(func(s *settings) error { return in.SetSecrets(s.ingestSecrets()) },
+		"META_APP_SECRETS", "META_VERIFY_TOKEN", "TELEGRAM_SECRETS")
 	web := g.httpServer(in)
+	web.ErrorLog = stdlog.New(newHandshakeLog(g.log, g.registry), "", 0)
 	if g.settings.TLSCert != "" {
-		if web.TLSConfig, err = newTLSConfig(g.settings.TLSCert, g.settings.TLSKey, g.log); err != nil {
+		if web.TLSConfig, err = newTLSConfig(g.settings, g.secrets.files); err != nil {
 			return err
 		}
 	}
@@ -177,7 +184,28 @@ func (g *gateway) serve(public, admin net.Listener) error {
 	})
 	go g.serveOn(web, public)
 	go g.serveOn(operator, admin)
+	g.startRereading()
 	return nil
+}
+
+// startRereading comes last, when all who use secrets are there.
+func (g *gateway) startRereading() {
+	g.secrets.watch()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		g.secrets.files.run(ctx, cmp.Or(g.settings.rereadEvery, rereadInterval))
+	}()
+	g.onStop("files of secrets", func(ctx context.Context) error {
+		stop()
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done(): // a network file system that does not answer
+			return ctx.Err()
+		}
+	})
 }
 
 // serveOn returns when the server is shut down: http.Server.Shutdown waits for

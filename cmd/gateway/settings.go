@@ -64,7 +64,7 @@ type settings struct {
 
 	TLSCert     string `envconfig:"GATEWAY_TLS_CERT" kind:"path" desc:"Certificate chain (PEM) of the public listener. Read again when the file changes."`
 	TLSKey      string `envconfig:"GATEWAY_TLS_KEY" kind:"path" desc:"Key (PEM) of that certificate."`
-	TLSClientCA string `envconfig:"GATEWAY_TLS_CLIENT_CA" kind:"path" desc:"Certificates (PEM) of the authorities that have to have signed a caller's certificate. Not built yet."`
+	TLSClientCA string `envconfig:"GATEWAY_TLS_CLIENT_CA" kind:"path" desc:"Certificates (PEM) of the authorities that have to have signed a caller's certificate; without one the handshake is refused. For Meta alone: Telegram has none. Read again when the file changes."`
 
 	MetricsPrefixLimit int           `envconfig:"GATEWAY_METRICS_PREFIX_LIMIT" default:"100" desc:"Prefixes that get a series of their own in metrics; further ones are counted as other."`
 	LogLevel           string        `envconfig:"GATEWAY_LOG_LEVEL" default:"info" kind:"debug, info, warn or error" desc:"Least important log lines that are written."`
@@ -73,8 +73,13 @@ type settings struct {
 	Fallback           string        `envconfig:"GATEWAY_FALLBACK" default:"off" kind:"true, false or off" desc:"Publish each event that no durable consumer asks for once more, to unclaimed.<subject> in the stream of that name with _UNCLAIMED behind it, for one service that answers what nobody else does. Consumers of everything do not count."`
 	OTLPEndpoint       secretURL     `envconfig:"GATEWAY_OTLP_ENDPOINT" ignored:"true" desc:"Where traces are sent to, like http://localhost:4318. Not built yet."`
 
-	unknown []string // warnings about variables that are no settings
+	unknown     []string      // warnings about variables that are no settings
+	secretFiles []secretFile  // of the secrets that were given as files
+	rereadEvery time.Duration // of files that change; 0 is rereadInterval
 }
+
+// secretFile is where the secret of a variable stands.
+type secretFile struct{ variable, path string }
 
 // embedded tells whether the gateway runs a NATS server of its own.
 func (s *settings) embedded() bool { return len(s.NATSURL) == 0 || s.Relay }

@@ -33,7 +33,6 @@ func (s *settings) check(found problems) problems {
 	c.checkLimits()
 	c.checkTLS()
 	c.checkTelemetry()
-	c.checkNotYet()
 	return c.found
 }
 

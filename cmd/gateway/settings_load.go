@@ -31,6 +31,9 @@ func loadSettings() (settings, error) {
 	found := process(&s, away)
 	for _, v := range all {
 		found = append(found, v.readSecret()...)
+		if path := v.filePath(); path != "" {
+			s.secretFiles = append(s.secretFiles, secretFile{v.name, path})
+		}
 	}
 	found = s.check(found)
 	slices.SortStableFunc(found, func(a, b problem) int { return place(all, a) - place(all, b) })
@@ -116,6 +119,12 @@ func (v variable) readSecret() problems {
 	if wrong != nil || text == "" {
 		return wrong
 	}
+	v.fill(text)
+	return nil
+}
+
+// fill sets a secret to what was given.
+func (v variable) fill(text string) {
 	switch field := v.field.Addr().Interface().(type) {
 	case *secret:
 		*field = newSecret(text)
@@ -126,7 +135,6 @@ func (v variable) readSecret() problems {
 	case *[]secretURL:
 		*field = split(text, newSecretURL)
 	}
-	return nil
 }
 
 func split[T any](list string, entry func(string) T) (entries []T) {
@@ -138,10 +146,7 @@ func split[T any](list string, entry func(string) T) (entries []T) {
 
 // secretText returns what was given for the variable, by itself or in a file.
 func (v variable) secretText() (string, problems) {
-	text, path := os.Getenv(v.name), ""
-	if v.fileToo() {
-		path = os.Getenv(v.name + fileSuffix)
-	}
+	text, path := os.Getenv(v.name), v.filePath()
 	switch {
 	case path == "":
 		return text, nil
@@ -155,6 +160,14 @@ func (v variable) secretText() (string, problems) {
 	return text, nil
 }
 
+// filePath returns where the secret stands, empty where it is not given as a file.
+func (v variable) filePath() string {
+	if !v.fileToo() {
+		return ""
+	}
+	return os.Getenv(v.name + fileSuffix)
+}
+
 // readSecretFile returns what a file holds but its last line break, which
 // editors and echo put there. The error is the rest of a sentence about the file.
 func readSecretFile(path string) (string, error) {
@@ -162,6 +175,11 @@ func readSecretFile(path string) (string, error) {
 	if err != nil {
 		return "", errors.New("cannot be read: " + cause(err))
 	}
+	return trimSecret(content)
+}
+
+// trimSecret is readSecretFile for what was read already.
+func trimSecret(content []byte) (string, error) {
 	text := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
 	if text == "" {
 		return "", errors.New("is empty: expected a file that holds the secret")

@@ -9,35 +9,14 @@ import (
 	"strings"
 )
 
-// notBuilt is what is wrong with a setting whose feature is still to come: to
-// accept it would be to promise the feature.
-const notBuilt = "not built yet in this version: expected it not to be set"
-
-// notYet lists the settings that nothing acts on yet. Delete a row when its
-// feature is there, and the words in the setting's desc with it.
-var notYet = []struct {
-	name  string
-	given func(*settings) bool
-}{
-	{"TLS_CLIENT_CA", func(s *settings) bool { return s.TLSClientCA != "" }},
-}
-
-// noEffectYet lists those that are only warned about: without them less is done,
-// and nothing is lost or less safe. Delete a row with its feature, as above.
+// noEffectYet lists the settings that nothing acts on yet: without them less is done,
+// and nothing is lost or less safe. Delete a row when its feature is there, and the
+// words in the setting's desc with it.
 var noEffectYet = []struct {
 	name, so string
 	given    func(*settings) bool
 }{
 	{"OTLP_ENDPOINT", "no traces are sent", func(s *settings) bool { return s.OTLPEndpoint.set() }},
-}
-
-// checkNotYet comes last and leaves alone what is wrong in itself.
-func (c *checker) checkNotYet() {
-	for _, row := range notYet {
-		if c.fine(row.name) && row.given(c.settings) {
-			c.wrong(row.name, notBuilt)
-		}
-	}
 }
 
 // warnings lists what is allowed but should not go unnoticed, for every start.
@@ -50,6 +29,9 @@ func (s *settings) warnings() []string {
 		if row.given(s) {
 			all = append(all, envPrefix+row.name+" is not built yet in this version: "+row.so)
 		}
+	}
+	if s.TLSClientCA != "" && len(s.TelegramSecrets) > 0 {
+		all = append(all, "GATEWAY_TLS_CLIENT_CA refuses what GATEWAY_TELEGRAM_SECRETS is for: Telegram has no client certificate, so its bots need a gateway without the former")
 	}
 	if s.embedded() && s.Sync == syncInterval {
 		all = append(all, "GATEWAY_SYNC is interval: a power cut can lose events that were answered 200")

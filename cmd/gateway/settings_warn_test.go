@@ -6,6 +6,7 @@ import (
 )
 
 func TestWarnings(t *testing.T) {
+	file := writeFile(t, "x")
 	tests := []struct {
 		env  map[string]string
 		want []string
@@ -22,6 +23,8 @@ func TestWarnings(t *testing.T) {
 		{cluster("EMBEDDED_TOKEN", "t"), []string{"GATEWAY_EMBEDDED_TOKEN has no effect: there is no embedded server that listens"}},
 		{env("META_ALLOW_UNSIGNED", "true"), []string{"GATEWAY_META_ALLOW_UNSIGNED is true: whoever reaches the webhook can post events, so use it for tests only"}},
 		{env("TELEGRAM_SECRETS", "bot:old,bot:new", "FALLBACK", "true"), nil},
+		{env("TLS_CERT", file, "TLS_KEY", file, "TLS_CLIENT_CA", file), nil},
+		{env("TLS_CERT", file, "TLS_KEY", file, "TLS_CLIENT_CA", file, "TELEGRAM_SECRETS", "bot:t"), []string{"GATEWAY_TLS_CLIENT_CA refuses what GATEWAY_TELEGRAM_SECRETS is for: Telegram has no client certificate, so its bots need a gateway without the former"}},
 		{env("OTLP_ENDPOINT", "https://otlp:4318/v1"), []string{
 			"GATEWAY_OTLP_ENDPOINT is not built yet in this version: no traces are sent",
 		}},

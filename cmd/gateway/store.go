@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"strconv"
@@ -16,7 +17,7 @@ import (
 // cluster, and what moves it on.
 func (g *gateway) startStore(ctx context.Context) error {
 	if !g.settings.embedded() {
-		return g.startPublisher(ctx, g.settings.clusterConfig())
+		return g.startPublisher(ctx, g.clusterConfig())
 	}
 	sync, err := g.startSync()
 	if err != nil {
@@ -48,7 +49,7 @@ func (g *gateway) startPublisher(ctx context.Context, cfg publish.Config) error 
 // startRelay moves on what the publisher stores on this machine. What is wrong
 // with the cluster does not make the gateway unready: deliveries are stored.
 func (g *gateway) startRelay(ctx context.Context) error {
-	cfg := g.settings.clusterConfig()
+	cfg := g.clusterConfig()
 	cfg.MaxBytes = 0 // the bound is that of the local store
 	relay, err := publish.OpenRelay(ctx, g.publisher, cfg, g.log)
 	if err != nil {
@@ -107,6 +108,7 @@ func (g *gateway) startEmbedded(serverSyncs bool) error {
 		return err
 	}
 	g.embedded, g.at.nats = server, server.ClientURL()
+	g.secrets.onChange(func(s *settings) error { return server.SetToken(s.EmbeddedToken.reveal()) }, "EMBEDDED_TOKEN")
 	g.onStop("embedded NATS server", func(context.Context) error {
 		server.Shutdown()
 		return nil
@@ -133,9 +135,17 @@ func (g *gateway) localConfig(sync func() error) publish.Config {
 	cfg := g.settings.streamConfig()
 	cfg.InProcess, cfg.Failed = g.embedded, g.embedded.Failed
 	cfg.Token = g.settings.EmbeddedToken.reveal()
+	cfg.Secret = g.secrets.toLogIn(func(s *settings) secret { return s.EmbeddedToken }, false)
 	cfg.DataDir, cfg.Sync = g.settings.DataDir, sync
 	cfg.Replicas, cfg.Relayed = 1, g.settings.Relay
 	cfg.Fallback = cfg.Fallback && !cfg.Relayed // where the consumers are
+	return cfg
+}
+
+// clusterConfig is that of the settings for a gateway that runs on when secrets change.
+func (g *gateway) clusterConfig() publish.Config {
+	cfg := g.settings.clusterConfig()
+	cfg.Secret = g.secrets.toLogIn(func(s *settings) secret { return cmp.Or(s.NATSPassword, s.NATSToken) }, true)
 	return cfg
 }
 
@@ -164,15 +174,21 @@ func (s *settings) streamConfig() publish.Config {
 
 func (s *settings) ingestConfig() ingest.Config {
 	return ingest.Config{
-		MetaAppSecrets:    revealAll(s.MetaAppSecrets),
-		MetaVerifyToken:   s.MetaVerifyToken.reveal(),
+		Secrets:           s.ingestSecrets(),
 		MetaAllowUnsigned: s.MetaAllowUnsigned,
-		TelegramSecrets:   s.telegramSecrets(),
 		MaxBodyBytes:      s.MaxBodyBytes,
 		MaxInFlight:       s.MaxInFlight,
 		PublishTimeout:    s.PublishTimeout,
 		IncludeRaw:        s.IncludeRaw,
 		LabelLimit:        s.MetricsPrefixLimit,
+	}
+}
+
+func (s *settings) ingestSecrets() ingest.Secrets {
+	return ingest.Secrets{
+		MetaAppSecrets:  revealAll(s.MetaAppSecrets),
+		MetaVerifyToken: s.MetaVerifyToken.reveal(),
+		TelegramSecrets: s.telegramSecrets(),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -36,6 +37,25 @@ func (s *settings) variables() []variable {
 		all = append(all, v)
 	}
 	return all
+}
+
+// variable returns the setting of a name with envPrefix, which there has to be.
+func (s *settings) variable(name string) variable {
+	all := s.variables()
+	return all[slices.IndexFunc(all, func(v variable) bool { return v.name == name })]
+}
+
+// entries returns how many secrets are set.
+func (v variable) entries() int {
+	switch field := v.field.Interface().(type) {
+	case []secret:
+		return len(field)
+	case secret:
+		if field.set() {
+			return 1
+		}
+	}
+	return 0
 }
 
 func kindOf(field reflect.StructField) string {

@@ -62,6 +62,7 @@ const readyTimeout = 10 * time.Second
 type Server struct {
 	cfg Config
 	log *slog.Logger
+	mu  sync.Mutex // guards cfg.Token, and keeps a new start and a new token apart
 
 	running atomic.Pointer[server.Server]
 	failed  atomic.Pointer[error] // why there is no server that stores; nil while there is one
@@ -127,6 +128,8 @@ func (s *Server) mend() {
 		s.failed.Store(nil)
 		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.failed.Store(&err)
 	s.log.Error("the store of the embedded NATS server has failed: it is started again", slog.Any("error", err))
 	shutdown(s.running.Load())
@@ -162,6 +165,24 @@ func (s *Server) health() error {
 			return errors.New(e.Error)
 		}
 	}
+	return nil
+}
+
+// SetToken has the server ask for another token. Every connection that was made with
+// the old one is closed, those within the process too. An empty one asks for none any
+// more. With an error the old one stays in force.
+func (s *Server) SetToken(token string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cfg := s.cfg
+	cfg.Token = token
+	// A server that has failed gets it with its next start.
+	if s.Failed() == nil {
+		if err := s.running.Load().ReloadOptions(cfg.options()); err != nil {
+			return fmt.Errorf("the embedded NATS server does not take another token: %w", err)
+		}
+	}
+	s.cfg.Token = token
 	return nil
 }
 

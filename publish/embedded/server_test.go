@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -137,5 +138,79 @@ func TestLogLevels(t *testing.T) {
 	}
 	if !log.log.Enabled(context.Background(), slog.LevelInfo) {
 		t.Error("the test's logger is off")
+	}
+}
+
+// TestSetToken: whoever came with the old token has to come again with the new one,
+// and what is stored stays.
+func TestSetToken(t *testing.T) {
+	s := start(t, Config{Dir: t.TempDir(), Host: "127.0.0.1", Port: -1, Token: "old", SyncAlways: true})
+	js := natstest.JetStream(t, "", nats.InProcessServer(s), nats.Token("old"))
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), "s.1", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	for name, server := range map[string]nats.Option{"TCP": nil, "in process": nats.InProcessServer(s)} {
+		t.Run(name, func(t *testing.T) {
+			options := []nats.Option{nats.NoReconnect(), nats.Token("old")}
+			if server != nil {
+				options = append(options, server)
+			}
+			if err := s.SetToken("old"); err != nil {
+				t.Fatal(err)
+			}
+			closed := make(chan struct{})
+			old, err := nats.Connect(s.ClientURL(), append(options, nats.ClosedHandler(func(*nats.Conn) { close(closed) }))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.SetToken("old"); err != nil {
+				t.Fatal(err)
+			}
+			if err := old.Flush(); err != nil { // nothing has changed: the connection stays
+				t.Errorf("with the same token: %v", err)
+			}
+			if err := s.SetToken("new"); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-closed:
+			case <-time.After(5 * time.Second):
+				t.Error("the connection with the old token was not closed within 5s")
+			}
+		})
+	}
+	if _, err := nats.Connect(s.ClientURL(), nats.Token("old")); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("the old token: %v", err)
+	}
+	stream, err := natstest.JetStream(t, s.ClientURL(), nats.Token("new")).Stream(t.Context(), "S")
+	if err != nil || stream.CachedInfo().State.Msgs != 1 {
+		t.Errorf("with the new token: %v, %v", stream, err)
+	}
+}
+
+// TestTokenOutlivesARestart: a server whose store has failed comes back with the
+// token of now.
+func TestTokenOutlivesARestart(t *testing.T) {
+	s := start(t, Config{Dir: t.TempDir(), Host: "127.0.0.1", Port: -1, Token: "old"})
+	if err := s.SetToken("new"); err != nil {
+		t.Fatal(err)
+	}
+	s.running.Load().Shutdown() // a store that is gone, for the watcher
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		nc, err := nats.Connect(s.ClientURL(), nats.Token("new"))
+		if err == nil {
+			nc.Close()
+			break
+		}
+		if errors.Is(err, nats.ErrAuthorization) || time.Now().After(deadline) {
+			t.Fatalf("the new token: %v", err)
+		}
+	}
+	if _, err := nats.Connect(s.ClientURL(), nats.Token("old")); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("the old token: %v", err)
 	}
 }
