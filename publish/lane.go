@@ -122,6 +122,19 @@ func (l *lane) pending(ctx context.Context) (uint64, error) {
 	return info.NumPending + uint64(info.NumAckPending), nil
 }
 
+func (l *lane) caughtUp(ctx context.Context) bool {
+	local, err := l.relay.from.connected()
+	if err != nil {
+		return false
+	}
+	stream, err := local.js.Stream(ctx, l.from)
+	if err != nil {
+		return false
+	}
+	consumer, err := stream.Consumer(ctx, RelayConsumer)
+	return err == nil && consumer.CachedInfo().AckFloor.Stream >= stream.CachedInfo().State.LastSeq
+}
+
 func (l *lane) age() time.Duration {
 	if oldest := l.oldest.Load(); oldest != 0 {
 		return time.Since(time.Unix(0, oldest))

@@ -60,11 +60,56 @@ func OpenRelay(ctx context.Context, from *Publisher, cfg Config, logger *slog.Lo
 	return r, nil
 }
 
-// Close stops the relay. What the cluster has not acknowledged stays in the local
-// store for the next start. When ctx ends first Close returns its error.
+// drainTime is for what comes in the last moments of a gateway. A backlog that takes
+// longer stays for the next start: nobody should wait for it.
+const drainTime = 2 * time.Second
+
+const leftBehind = "what is not stays in the data directory until a gateway runs on it with GATEWAY_RELAY=true"
+
+// Close moves what waits, where that is a matter of moments, and stops the relay; so
+// a gateway that stops while the cluster is there leaves nothing behind. Otherwise
+// what the cluster has not acknowledged stays in the local store for the next start,
+// and the log says how much. When ctx ends first Close returns its error.
 func (r *Relay) Close(ctx context.Context) error {
+	switch b, err := r.drain(ctx); {
+	case err != nil:
+		r.to.log.Warn("it is not known whether everything is relayed: "+leftBehind, slog.Any("error", err))
+	case b.Messages > 0:
+		r.to.log.Warn("not everything is relayed: "+leftBehind, slog.Uint64("events", b.Messages), slog.String("reason", b.String()))
+	default:
+		r.to.log.Info("everything is relayed")
+	}
 	r.stop()
 	return errors.Join(wait(ctx, &r.done), r.to.Close(ctx))
+}
+
+// drain waits until nothing is left, the cluster does not take it, or the time is
+// up, and returns what is left then.
+func (r *Relay) drain(ctx context.Context) (Backlog, error) {
+	waiting, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	for {
+		b, err := r.Backlog(ctx)
+		if err != nil || b.Trouble != "" || waiting.Err() != nil {
+			return b, err
+		}
+		if b.Messages == 0 && r.caughtUp(ctx) {
+			return b, nil
+		}
+		sleep(waiting, retryWait)
+	}
+}
+
+// caughtUp tells whether the last message of each stream is moved. What is stored in
+// this moment may not count as pending yet: the server tells consumers a little later
+// than it acknowledges.
+func (r *Relay) caughtUp(ctx context.Context) bool {
+	for _, l := range r.lanes {
+		if !l.caughtUp(ctx) {
+			return false
+		}
+	}
+	return true
 }
 
 // Backlog is what waits to be relayed.

@@ -359,3 +359,23 @@ func metric(t testing.TB, reg *prometheus.Registry, name string) float64 {
 	t.Fatalf("no metric %s", name)
 	return 0
 }
+
+// TestRelayCloseMovesTheRest: a relay that is stopped while the cluster is there
+// leaves nothing behind.
+func TestRelayCloseMovesTheRest(t *testing.T) {
+	needsProcess(t)
+	r := startRelayed(t, natstest.Start(t, ""), nil)
+	var all []schema.Item
+	for i := range 5 {
+		events := clicks(fmt.Sprint("m", i), 3*window)
+		mustPublish(t, r.Publisher, events...)
+		all = append(all, events...)
+	}
+	r.close()
+	if got := r.arrived("POSTBACKS"); !slices.Equal(got, idsOf(t, all)) {
+		t.Errorf("%d of %d events arrived, in another order or other ones", len(got), len(all))
+	}
+	if text := r.log.String(); !strings.Contains(text, `msg="everything is relayed"`) {
+		t.Errorf("log: %s", text)
+	}
+}
