@@ -62,7 +62,7 @@ func TestLeastPrivilege(t *testing.T) {
 
 	// What the gateway has no business with.
 	nc, complaints := connectAs(t, s, nats.UserInfo("gateway", "gateway_password"))
-	for _, subject := range []string{"orders.1", "$JS.API.STREAM.DELETE.POSTBACKS", "$JS.API.STREAM.CREATE.OTHER", "$JS.API.STREAM.UPDATE.POSTBACKS", "$JS.API.CONSUMER.DELETE.POSTBACKS.billing"} {
+	for _, subject := range []string{"orders.1", "$JS.API.STREAM.DELETE.POSTBACKS", "$JS.API.STREAM.CREATE.OTHER", "$JS.API.STREAM.UPDATE.POSTBACKS", "$JS.API.STREAM.MSG.DELETE.POSTBACKS", "$JS.API.CONSUMER.DELETE.POSTBACKS.billing"} {
 		mustBeForbidden(t, nc, complaints, subject)
 	}
 }

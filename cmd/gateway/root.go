@@ -34,6 +34,7 @@ func newRootCmd() *cobra.Command {
 		newSendCmd(),
 		newTailCmd(),
 		newUnclaimedCmd(),
+		newForgetCmd(),
 		newParseCmd(),
 		newConfigCmd(),
 		newHealthCmd(),

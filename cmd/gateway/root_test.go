@@ -59,7 +59,7 @@ gateway: GATEWAY_SYNC: "y" is unknown: expected group, always or interval
 
 func TestHelp(t *testing.T) {
 	setenv(t, env("LISTEN", "wrong, but not asked for"))
-	for _, args := range []string{"--help", "help", "parse --help", "help config", "config -h", "version --help", "serve --help"} {
+	for _, args := range []string{"--help", "help", "parse --help", "help config", "config -h", "version --help", "serve --help", "forget --help"} {
 		status, stdout, stderr := runGateway(strings.Fields(args)...)
 		if status != exitDone || stderr != "" || !strings.Contains(stdout, "Usage:") || strings.Contains(stdout, "completion") {
 			t.Errorf("%s: status %d, stderr %q, stdout:\n%s", args, status, stderr, stdout)

@@ -69,12 +69,17 @@ func newTailCmd() *cobra.Command {
 var natsSettings = []string{"NATS_URL", "NATS_CREDS", "NATS_NKEY", "NATS_USER", "NATS_PASSWORD", "NATS_TOKEN",
 	"NATS_CA", "NATS_CERT", "NATS_KEY", "EMBEDDED_LISTEN", "EMBEDDED_TOKEN", "SUBJECT_ROOT", "STREAM"}
 
-// readerConfig is how consumers on this machine reach the stream.
+// readerConfig is how consumers reach the stream.
 func (s *settings) readerConfig() (publish.Config, error) {
-	cfg := s.clusterConfig()
-	if cfg.Servers != "" {
-		return cfg, nil
+	if len(s.NATSURL) > 0 {
+		return s.clusterConfig(), nil
 	}
+	return s.localReader()
+}
+
+// localReader is how consumers on this machine reach the embedded server.
+func (s *settings) localReader() (publish.Config, error) {
+	cfg := s.streamConfig()
 	if s.EmbeddedListen == off {
 		return cfg, errors.New("the embedded server does not listen (GATEWAY_EMBEDDED_LISTEN=off): events can be read within the gateway only")
 	}

@@ -1,0 +1,302 @@
+package publish
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/postback-gateway/gateway/publish/embedded"
+	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/schema"
+)
+
+// clickBy is a click of a person on an account.
+func clickBy(id, platform, account string, user schema.User) (item schema.Item) {
+	item = click(id, "plan:x")
+	d := item.Event.Data
+	d.Platform, d.Account.ID, d.User = platform, account, user
+	event, err := schema.New(id, item.Event.Time, d)
+	if err != nil {
+		panic(err)
+	}
+	item.Event = event
+	return item
+}
+
+// letter is a dead letter of a platform.
+func letter(platform, body string) schema.Item {
+	item := rubbish(body)
+	item.Rejection.Platform, item.Rejection.Reason = platform, schema.ReasonMalformed
+	return item
+}
+
+// people are the clicks and dead letters that the tests look through.
+func people() []schema.Item {
+	return []schema.Item{
+		clickBy("a1", schema.Messenger, "1", schema.User{ID: "1001"}),
+		clickBy("a2", schema.Messenger, "2", schema.User{ID: "1001"}),
+		clickBy("a3", schema.Instagram, "1", schema.User{ID: "1001"}),
+		clickBy("b1", schema.Messenger, "1", schema.User{ID: "10015"}),
+		clickBy("r1", schema.Messenger, "1", schema.User{Ref: "from:shop"}),
+		clickBy("r2", schema.Messenger, "1", schema.User{ID: "1002", Ref: "from:shop"}),
+		clickBy("w1", schema.WhatsApp, "9", schema.User{ID: "16505551234", ScopedID: "US.1", ParentScopedID: "US.ENT.1"}),
+		clickBy("w2", schema.WhatsApp, "9", schema.User{ID: "US.1", ScopedID: "US.1"}),
+		clickBy("q1", schema.Messenger, "1", schema.User{Ref: `a"<b>/\u00e9` + "\u00e9"}),
+		clickBy("t1", schema.Telegram, "shop bot", schema.User{ID: "1001"}),
+		letter(schema.Messenger, `{"sender":{"id":"1001"},"n":1}`),
+		letter(schema.Messenger, `{"sender":{"id":"10015"},"recipient":"71001"}`),
+		letter(schema.UnknownPlatform, "\xff of 1001, and more"),
+		letter(schema.WhatsApp, `{"from":16505551234}`),
+		letter(schema.Telegram, `{"id":1001}`),
+	}
+}
+
+// held lists the ids in a stream.
+func held(t testing.TB, js jetstream.JetStream, name string) []string {
+	t.Helper()
+	s, err := js.Stream(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for seq := uint64(1); seq <= s.CachedInfo().State.LastSeq; seq++ {
+		if m, err := s.GetMsg(t.Context(), seq); err == nil {
+			id := m.Header.Get(jetstream.MsgIDHeader)
+			ids = append(ids, id[strings.LastIndexByte(id, ':')+1:])
+		}
+	}
+	return ids
+}
+
+func mustForget(t testing.TB, nc *nats.Conn, e Erasure) []Holding {
+	t.Helper()
+	all, err := Forget(t.Context(), nc, testConfig(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestForgetFindsEveryId(t *testing.T) {
+	cfg := embeddedConfig(t)
+	mustPublish(t, mustOpen(t, cfg), people()...)
+	js := natstest.JetStream(t, "", inProcess(cfg))
+	before := held(t, js, "POSTBACKS")
+	for _, test := range []struct {
+		who             Person
+		events, letters int
+		others          string
+	}{
+		{Person{schema.Messenger, "1", "1001"}, 1, 2, ""},
+		{Person{schema.Messenger, "", "1001"}, 2, 2, ""},
+		{Person{schema.Instagram, "1", "1001"}, 1, 1, ""},
+		{Person{schema.Messenger, "1", "10015"}, 1, 1, ""},
+		{Person{schema.Messenger, "1", "from:shop"}, 2, 0, "messenger:1:1002"},
+		{Person{schema.Messenger, "1", "1002"}, 1, 0, "messenger:1:from:shop"},
+		{Person{schema.WhatsApp, "9", "16505551234"}, 1, 1, "whatsapp:9:US.1 whatsapp:9:US.ENT.1"},
+		{Person{schema.WhatsApp, "9", "US.1"}, 2, 0, "whatsapp:9:16505551234 whatsapp:9:US.ENT.1"},
+		{Person{schema.WhatsApp, "", "US.ENT.1"}, 1, 0, "whatsapp:9:16505551234 whatsapp:9:US.1"},
+		{Person{schema.Telegram, "shop bot", "1001"}, 1, 1, ""},
+		{Person{schema.Messenger, "1", `a"<b>/\u00e9` + "\u00e9"}, 1, 0, ""},
+		{Person{schema.Messenger, "3", "1001"}, 0, 2, ""},
+		{Person{schema.Messenger, "1", "100"}, 0, 0, ""},
+	} {
+		all := mustForget(t, js.Conn(), Erasure{Person: test.who})
+		got := []int{all[0].Messages, all[2].Messages}
+		if !slices.Equal(got, []int{test.events, test.letters}) || strings.Join(all[0].Others, " ") != test.others || !all[1].Missing {
+			t.Errorf("%+v: %+v", test.who, all)
+		}
+	}
+	if after := held(t, js, "POSTBACKS"); !slices.Equal(after, before) {
+		t.Errorf("looking changed %v to %v", before, after)
+	}
+}
+
+// TestForgetOverwrites: what is erased is in no file of the store any more, and
+// everything else is as it was, also for a server that starts on it.
+func TestForgetOverwrites(t *testing.T) {
+	dir := t.TempDir()
+	start := func() *embedded.Server {
+		s, err := embedded.Start(embedded.Config{Dir: dir, DontListen: true, SyncAlways: true}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	server := start()
+	cfg := testConfig()
+	cfg.InProcess = server
+	p := mustOpen(t, cfg)
+	const gone = "4815162342"
+	mustPublish(t, p, clickBy("x", schema.Messenger, "1", schema.User{ID: gone}))
+	mustPublish(t, p, clicks("m", 2*window)...)
+	mustPublish(t, p, clickBy("y", schema.Messenger, "1", schema.User{ID: gone}), letter(schema.Messenger, gone))
+	js := natstest.JetStream(t, "", inProcess(cfg))
+	if n := filesWith(t, dir, gone, "/"); n < 2 {
+		t.Fatalf("%d files hold the id: the test looks for it wrongly", n)
+	}
+	all := mustForget(t, js.Conn(), Erasure{Person: Person{schema.Messenger, "1", gone}, Erase: true})
+	if all[0].Messages != 2 || all[2].Messages != 1 {
+		t.Errorf("%+v", all)
+	}
+	check := func(js jetstream.JetStream) {
+		t.Helper()
+		if n := filesWith(t, dir, gone, "/"); n > 0 {
+			t.Errorf("%d files still hold the id", n)
+		}
+		if ids := held(t, js, "POSTBACKS"); len(ids) != 2*window || ids[0] != "m-0" {
+			t.Errorf("%d events are left", len(ids))
+		}
+	}
+	check(js)
+	server.Shutdown()
+	server = start()
+	t.Cleanup(server.Shutdown)
+	check(natstest.JetStream(t, "", nats.InProcessServer(server)))
+}
+
+// filesWith counts the files with a part in their path that hold a text.
+func filesWith(t testing.TB, dir, text, part string) (n int) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || !strings.Contains(filepath.ToSlash(path), part) {
+			return ignoreMissing(err)
+		}
+		content, err := os.ReadFile(path)
+		if bytes.Contains(content, []byte(text)) {
+			n++
+		}
+		return ignoreMissing(err)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// ignoreMissing passes over files that the server has replaced meanwhile.
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// TestForgetOnEveryReplica: all servers of a cluster overwrite what is erased. Their
+// logs of replication hold it until their next snapshot, which docs/personal-data.md
+// says.
+func TestForgetOnEveryReplica(t *testing.T) {
+	needsProcess(t)
+	all := filepath.Dir(t.TempDir()) // every directory of this test is in it
+	c := natstest.StartCluster(t, 3, natstest.ClusterOptions{})
+	p := mustOpen(t, serverConfig(c.Servers...))
+	const gone = "4815162342"
+	mustPublish(t, p, append(clicks("m", 10), clickBy("x", schema.Messenger, "1", schema.User{ID: gone}), click("last", "x"))...)
+	c.WaitCurrent("POSTBACKS")
+	inStreams := func() int { return filesWith(t, all, gone, "/streams/POSTBACKS/") }
+	eventually(t, "every replica has it on disk", func() bool { return inStreams() == 3 })
+	js := natstest.JetStream(t, c.URL())
+	if held := mustForget(t, js.Conn(), Erasure{Person: Person{schema.Messenger, "1", gone}, Erase: true}); held[0].Messages != 1 {
+		t.Errorf("%+v", held)
+	}
+	eventually(t, "no replica has it", func() bool { return inStreams() == 0 })
+	t.Logf("%d files beside the streams hold it", filesWith(t, all, gone, "/"))
+}
+
+// TestForgetWaitsForTheRelay: what a relay has taken goes to the cluster, erased here
+// or not. So nothing is erased before it is there, where it can be erased too.
+func TestForgetWaitsForTheRelay(t *testing.T) {
+	needsProcess(t)
+	server := natstest.New(t, natstest.FreePort(t), "")
+	r := startRelayed(t, server, nil)
+	mustPublish(t, r.Publisher, clicks("m", 3)...)
+	eventually(t, "events are taken", func() bool { return r.backlog().Age > 0 })
+	e := Erasure{Person: Person{schema.Messenger, "PAGE", "USER"}, Erase: true}
+	_, err := Forget(withDeadline(t, time.Second), r.local.Conn(), testConfig(), e)
+	if err == nil || !strings.Contains(err.Error(), "consumer relay has not moved what was found") || len(held(t, r.local, "POSTBACKS")) != 3 {
+		t.Fatalf("with the cluster away: %v", err)
+	}
+	server.Start()
+	if all := mustForget(t, r.local.Conn(), e); all[0].Messages != 3 || len(held(t, r.local, "POSTBACKS")) > 0 {
+		t.Errorf("here: %+v", all)
+	}
+	js := natstest.JetStream(t, server.URL())
+	if ids := held(t, js, "POSTBACKS"); len(ids) != 3 {
+		t.Errorf("the cluster has %v although Forget has waited", ids)
+	}
+	if all := mustForget(t, js.Conn(), e); all[0].Messages != 3 || len(held(t, js, "POSTBACKS")) > 0 {
+		t.Errorf("in the cluster: %+v", all)
+	}
+}
+
+// TestForgetPassesWhatIsLeftBehind: a consumer of the gateway by which nobody reads
+// any more holds nothing in memory.
+func TestForgetPassesWhatIsLeftBehind(t *testing.T) {
+	cfg := embeddedConfig(t)
+	p := mustOpen(t, cfg)
+	js := natstest.JetStream(t, "", inProcess(cfg))
+	if _, err := js.CreateConsumer(t.Context(), "POSTBACKS", jetstream.ConsumerConfig{Durable: FallbackConsumer, AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
+		t.Fatal(err)
+	}
+	mustPublish(t, p, clicks("m", 3)...)
+	if all := mustForget(t, js.Conn(), Erasure{Person: Person{schema.Messenger, "PAGE", "USER"}, Erase: true}); all[0].Messages != 3 {
+		t.Errorf("%+v", all)
+	}
+}
+
+// TestForgetNeedsPermission: the gateway's own user may not erase, and is told so
+// at once; an operator may.
+func TestForgetNeedsPermission(t *testing.T) {
+	s := leastPrivilege(t)
+	cfg := serverConfig(s)
+	cfg.User, cfg.Password = "gateway", "gateway_password"
+	mustPublish(t, mustOpen(t, cfg), people()...)
+	e := Erasure{Person: Person{schema.Messenger, "1", "1001"}, Erase: true}
+	nc, _ := connectAs(t, s, nats.UserInfo("gateway", "gateway_password"))
+	start := time.Now()
+	_, err := Forget(t.Context(), nc, cfg, e)
+	if err == nil || !errors.Is(err, nats.ErrPermissionViolation) || time.Since(start) > 2*time.Second {
+		t.Errorf("after %s: %v", time.Since(start), err)
+	}
+	nc, _ = connectAs(t, s, nats.UserInfo("operator", "operator_password"))
+	if all := mustForget(t, nc, e); all[0].Messages != 1 || all[2].Messages != 2 {
+		t.Errorf("%+v", all)
+	}
+}
+
+// TestForgetWithLeastPrivilege: the permissions that docs/personal-data.md names are
+// enough.
+func TestForgetWithLeastPrivilege(t *testing.T) {
+	needsProcess(t)
+	s := natstest.Start(t, `authorization { users = [
+		{ user: gateway, password: x }
+		{ user: privacy, password: x, permissions: {
+			publish: [
+				"$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.CREATE.*.>", "$JS.API.CONSUMER.MSG.NEXT.*.*", "$JS.API.STREAM.MSG.DELETE.*"
+				"$JS.API.CONSUMER.INFO.*.relay", "$JS.API.CONSUMER.INFO.*.fallback"
+			]
+			subscribe: ["_INBOX.>"]
+		} }
+	] }`)
+	cfg := serverConfig(s)
+	cfg.User, cfg.Password = "gateway", "x"
+	mustPublish(t, mustOpen(t, cfg), people()...)
+	nc, _ := connectAs(t, s, nats.UserInfo("privacy", "x"))
+	if all := mustForget(t, nc, Erasure{Person: Person{schema.Messenger, "1", "1001"}, Erase: true}); all[0].Messages != 1 || all[2].Messages != 2 {
+		t.Errorf("%+v", all)
+	}
+	// It is a way to erase, and to nothing else.
+	other, complaints := connectAs(t, s, nats.UserInfo("privacy", "x"))
+	mustBeForbidden(t, other, complaints, "$JS.API.STREAM.PURGE.POSTBACKS")
+	mustBeForbidden(t, other, complaints, "postback.v1.messenger.1.plan.x")
+}
