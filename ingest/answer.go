@@ -41,37 +41,58 @@ func (t counts) json() []byte {
 		t.accepted, t.duplicates, t.ignored, t.rejected)
 }
 
-// logDelivery writes the one line of a delivery. It holds no payload and nothing
-// of a user.
-func (s *Server) logDelivery(ctx context.Context, b *batch, t counts, err error) {
-	level, message := slog.LevelDebug, "delivery stored"
-	switch {
-	case err != nil:
-		level, message = slog.LevelError, "delivery not stored: answered 503, the platform delivers again"
-	case b.notJSON:
-		level, message = slog.LevelWarn, "delivery refused: the body is no JSON object, answered 400 and kept as a dead letter"
-	case t.rejected > 0:
-		level, message = slog.LevelWarn, "delivery stored, with dead letters"
-	}
+// logDelivery writes the one line of a delivery. It holds no payload and nothing of
+// a user; at debug alone it has what the dead letter says of a malformed item, which
+// can quote it. err is what the delivery is answered with.
+func (s *Server) logDelivery(ctx context.Context, d *delivery, err error) {
+	outcome := d.outcome(err)
+	level := levelOf(outcome)
 	if !s.log.Enabled(ctx, level) {
 		return
 	}
-	attrs := []slog.Attr{
-		slog.Int("accepted", t.accepted), slog.Int("duplicates", t.duplicates),
-		slog.Int("ignored", t.ignored), slog.Int("rejected", t.rejected), slog.Int("failed", t.failed),
-		slog.Duration("duration", s.cfg.Now().Sub(b.receivedAt)),
+	account, accounts := d.accounts()
+	attrs := append(make([]slog.Attr, 0, 14), // all that there can be
+		slog.String("outcome", outcome), slog.Int("status", statusOf(err)),
+		slog.Int("accepted", d.counts.accepted), slog.Int("duplicates", d.counts.duplicates),
+		slog.Int("ignored", d.counts.ignored), slog.Int("rejected", d.counts.rejected),
+		slog.String("platform", d.namedPlatform()), slog.String("account", account),
+		slog.String("duration", time.Since(d.began).String()))
+	if accounts > shownAccounts {
+		attrs = append(attrs, slog.Int("accounts", accounts))
 	}
-	if platform, account := b.origin(); platform != "" {
-		attrs = append(attrs, slog.String("platform", platform), slog.String("account", account))
+	if d.span != nil {
+		attrs = append(attrs, slog.String("trace_id", d.span.SpanContext().TraceID().String()))
 	}
-	if detail := b.firstRejection(); detail != "" {
-		attrs = append(attrs, slog.String("first_rejection", detail))
+	switch outcome {
+	case outcomeFailed:
+		attrs = append(attrs, slog.Int("failed", d.counts.failed), slog.String("reason", d.cause.Error()))
+	case outcomeRefused:
+		attrs = append(attrs, slog.String("reason", err.Error()))
+	case outcomeRejected:
+		reason, detail := d.whyRejected()
+		attrs = append(attrs, slog.String("reason", string(reason)))
+		if detail != "" && s.log.Enabled(ctx, slog.LevelDebug) {
+			attrs = append(attrs, slog.String("detail", detail))
+		}
 	}
-	if err != nil {
-		attrs = append(attrs, slog.String("error", err.Error()))
-	}
-	s.log.LogAttrs(ctx, level, message, attrs...)
+	s.log.LogAttrs(ctx, level, "delivery", attrs...)
 }
+
+// levelOf tells how much the outcome of a delivery is of an operator's concern.
+func levelOf(outcome string) slog.Level {
+	switch outcome {
+	case outcomeFailed:
+		return slog.LevelError
+	case outcomeRefused, outcomeRejected:
+		return slog.LevelWarn
+	default:
+		return slog.LevelInfo
+	}
+}
+
+// refusalInterval is between two lines of the same kind about requests that anybody
+// can send.
+const refusalInterval = time.Second
 
 // refusalLog tells why signatures fail, without letting anybody who can reach
 // the webhook fill the log: one line a second for each reason. The metric
@@ -86,7 +107,7 @@ type refusalLog struct {
 func newRefusalLog(log *slog.Logger, help map[signatureError]string) refusalLog {
 	l := refusalLog{log: log, help: help, limit: make(map[signatureError]*rate.Sometimes, len(help))}
 	for reason := range help {
-		l.limit[reason] = &rate.Sometimes{Interval: time.Second}
+		l.limit[reason] = &rate.Sometimes{Interval: refusalInterval}
 	}
 	return l
 }

@@ -254,22 +254,3 @@ func (b *batch) keepSurplus(body []byte) {
 	b.rejected = 0
 	b.reject(schema.UnknownPlatform, schema.ReasonMalformed, body, detail)
 }
-
-// origin is the first event's platform and account, for the log.
-func (b *batch) origin() (platform, account string) {
-	for i := range b.items {
-		if e := b.items[i].Event; e != nil {
-			return e.Data.Platform, e.Data.Account.ID
-		}
-	}
-	return "", ""
-}
-
-func (b *batch) firstRejection() string {
-	for i := range b.items {
-		if b.items[i].Event == nil {
-			return b.items[i].Rejection.Detail
-		}
-	}
-	return ""
-}

@@ -3,10 +3,12 @@ package ingest
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -39,6 +41,25 @@ func BenchmarkDelivery(b *testing.B) {
 				if w.Code != http.StatusOK {
 					b.Fatal(w.Code, w.Body)
 				}
+			}
+		})
+	}
+}
+
+// BenchmarkLine is the line of a delivery alone.
+func BenchmarkLine(b *testing.B) {
+	for name, handler := range map[string]slog.Handler{
+		"off": slog.DiscardHandler, "json": slog.NewJSONHandler(io.Discard, nil), "text": slog.NewTextHandler(io.Discard, nil),
+	} {
+		b.Run(name, func(b *testing.B) {
+			server, err := New(testConfig(), &fakePublisher{}, slog.New(handler), prometheus.NewRegistry())
+			if err != nil {
+				b.Fatal(err)
+			}
+			d := &delivery{began: time.Now(), platform: schema.Telegram, bot: testBot, counts: counts{accepted: 1}}
+			b.ReportAllocs()
+			for b.Loop() {
+				server.logDelivery(b.Context(), d, nil)
 			}
 		})
 	}

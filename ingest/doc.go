@@ -7,10 +7,12 @@
 //	Server.ServeHTTP    the route table, the metrics
 //	readBody            the size limit, one read
 //	verifier.verify     the signature over the raw bytes, before anything is parsed
+//	Server.begin        a delivery of a known sender: from here on it is logged and traced
 //	readEnvelopes       one walk over the JSON that finds the elements
 //	sources             a row per platform: an element becomes interactions
 //	batch               an interaction becomes an event, or a dead letter
 //	Publisher.Publish   stored, or 503
+//	Server.conclude     the one line in the log, the end of the span, the answer
 //
 // Messenger and Instagram deliver the same messaging items: messaging.go reads
 // them, and messenger.go and instagram.go hold what differs.

@@ -38,24 +38,24 @@ func checkMessage(t testing.TB, m schema.Message) {
 	}
 }
 
-// delivery is a body in testdata; the folder is the platform.
-type delivery struct {
+// sample is a delivery in testdata; the folder is the platform.
+type sample struct {
 	folder, file string
 	body         []byte
 }
 
-func (d delivery) name() string { return d.folder + "/" + d.file }
+func (d sample) name() string { return d.folder + "/" + d.file }
 
-func (d delivery) golden() string { return "testdata/" + d.name() + ".golden.json" }
+func (d sample) golden() string { return "testdata/" + d.name() + ".golden.json" }
 
 // deliveries are all bodies in testdata.
-func deliveries(t testing.TB) []delivery {
+func deliveries(t testing.TB) []sample {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no deliveries in testdata: %v", err)
 	}
-	var all []delivery
+	var all []sample
 	for _, file := range files {
 		if strings.HasSuffix(file, ".golden.json") {
 			continue
@@ -64,7 +64,7 @@ func deliveries(t testing.TB) []delivery {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, delivery{filepath.Base(filepath.Dir(file)), strings.TrimSuffix(filepath.Base(file), ".json"), body})
+		all = append(all, sample{filepath.Base(filepath.Dir(file)), strings.TrimSuffix(filepath.Base(file), ".json"), body})
 	}
 	return all
 }

@@ -1,14 +1,11 @@
 package ingest
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"net/http"
 	"time"
-
-	"github.com/postback-gateway/gateway/schema"
 )
 
 // labelMeta is the platform in metrics where the body has not been read yet.
@@ -23,7 +20,9 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request) error {
 	case mode != "subscribe" || token == "" || challenge == "":
 		return errHandshake
 	case !sameText(token, s.live.Load().MetaVerifyToken):
-		s.log.Warn("handshake refused: the verify token does not match GATEWAY_META_VERIFY_TOKEN; enter the same one in the app's webhook settings")
+		s.handshakeRefusals.Do(func() {
+			s.log.Warn("handshake refused: the verify token does not match GATEWAY_META_VERIFY_TOKEN; enter the same one in the app's webhook settings")
+		})
 		return errVerifyToken
 	}
 	s.log.Info("handshake answered: Meta can deliver to this webhook")
@@ -46,6 +45,7 @@ func ignoreWrite(error) error { return nil }
 // metaDelivery takes one POST of Meta from its first byte to the answer. What
 // comes before the signature is verified costs anybody's request next to nothing.
 func (s *Server) metaDelivery(w http.ResponseWriter, r *http.Request) error {
+	began := time.Now()
 	if s.draining.Load() {
 		return errDraining
 	}
@@ -63,27 +63,9 @@ func (s *Server) metaDelivery(w http.ResponseWriter, r *http.Request) error {
 	if err := s.checkSignature(r, body.bytes); err != nil {
 		return err
 	}
-	return s.takeIn(w, r, body, func(b *batch) { b.readMeta(body.bytes) })
-}
-
-// takeIn stores what read finds in a body whose sender has proved who it is, and
-// answers. Only here a delivery takes a slot.
-func (s *Server) takeIn(w http.ResponseWriter, r *http.Request, body *body, read func(*batch)) error {
-	if err := s.enter(); err != nil {
-		return err
-	}
-	defer s.leave()
-	if err := body.takeApart(); err != nil {
-		return err
-	}
-	b := s.newBatch()
-	read(b)
-	return s.store(w, r, b)
-}
-
-// newBatch is called when the delivery has been read: that is the receipt.
-func (s *Server) newBatch() *batch {
-	return &batch{receivedAt: s.cfg.Now().UTC().Truncate(time.Millisecond), includeRaw: s.cfg.IncludeRaw}
+	ctx, d := s.begin(r, labelMeta, began)
+	err := s.takeIn(ctx, d, body, func(b *batch) { b.readMeta(body.bytes) })
+	return s.conclude(ctx, w, d, err)
 }
 
 // checkSigned refuses a request without a usable signature before its body is read.
@@ -114,36 +96,4 @@ func (s *Server) checkSignature(r *http.Request, body []byte) error {
 func (s *Server) refuseSignature(r *http.Request, reason signatureError) {
 	s.metrics.signatureFailures.WithLabelValues(labelMeta, string(reason)).Inc()
 	s.refusals.write(reason, r.RemoteAddr)
-}
-
-// store publishes the batch and answers: 200 only when every item is stored. A
-// body that is no JSON is stored like any other dead letter and then refused.
-func (s *Server) store(w http.ResponseWriter, r *http.Request, b *batch) error {
-	outcomes, err := s.publish(r.Context(), b.items)
-	s.metrics.countItems(b, outcomes)
-	if err == nil {
-		s.metrics.countIgnored(b)
-	}
-	t := tally(b, outcomes)
-	s.logDelivery(r.Context(), b, t, err)
-	switch {
-	case err != nil:
-		return errStore
-	case b.notJSON:
-		return errNotJSON
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, err = w.Write(t.json())
-	return ignoreWrite(err)
-}
-
-// publish goes on when the caller hangs up: what is stored now is a duplicate
-// when it is delivered again, and one round trip less.
-func (s *Server) publish(ctx context.Context, items []schema.Item) ([]schema.Outcome, error) {
-	if len(items) == 0 {
-		return nil, nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.PublishTimeout)
-	defer cancel()
-	return s.pub.Publish(ctx, items)
 }

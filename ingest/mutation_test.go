@@ -106,7 +106,7 @@ type mutant struct {
 	messages []schema.Message
 }
 
-func newMutant(t *testing.T, file delivery) *mutant {
+func newMutant(t *testing.T, file sample) *mutant {
 	m := &mutant{t: t, folder: file.folder, kept: keptOf[file.folder]}
 	m.server = newTestServer(t, nil).Server
 	m.server.pub = &fakePublisher{publish: m.publish}
@@ -206,7 +206,7 @@ func (m *mutant) check(what string, deliveries []any, good int) {
 
 // checkSame makes sure that the mutations begin with a delivery that is understood:
 // what it leaves behind has to be as many messages as its golden file has.
-func (m *mutant) checkSame(file delivery) {
+func (m *mutant) checkSame(file sample) {
 	m.t.Helper()
 	text, err := os.ReadFile(file.golden())
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/time/rate"
 )
 
 // Config is what the public listener needs to know. All fields are required
@@ -34,6 +36,9 @@ type Config struct {
 	// LabelLimit is how many prefixes and accounts get metric series of their
 	// own; further ones are counted as "other".
 	LabelLimit int
+	// Tracer makes a span of every delivery; nil for no tracing, which then costs
+	// nothing.
+	Tracer trace.Tracer
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -50,19 +55,20 @@ func (c *Config) check() error {
 
 // Server answers the webhooks. It is safe for concurrent use.
 type Server struct {
-	cfg              Config
-	live             atomic.Pointer[liveSecrets]
-	changing         sync.Mutex // one change of the secrets after the other
-	pub              Publisher
-	log              *slog.Logger
-	refusals         refusalLog
-	telegramRefusals refusalLog
-	metrics          *metrics
-	router           *mux.Router
-	slots            chan struct{}
-	spent            atomic.Int64 // of readBudget
-	apart            atomic.Int64 // of decodeBudget
-	draining         atomic.Bool
+	cfg               Config
+	live              atomic.Pointer[liveSecrets]
+	changing          sync.Mutex // one change of the secrets after the other
+	pub               Publisher
+	log               *slog.Logger
+	refusals          refusalLog
+	telegramRefusals  refusalLog
+	handshakeRefusals rate.Sometimes
+	metrics           *metrics
+	router            *mux.Router
+	slots             chan struct{}
+	spent             atomic.Int64 // of readBudget
+	apart             atomic.Int64 // of decodeBudget
+	draining          atomic.Bool
 }
 
 // New returns a server that stores by pub and registers its metrics with reg.
@@ -74,13 +80,14 @@ func New(cfg Config, pub Publisher, log *slog.Logger, reg prometheus.Registerer)
 		cfg.Now = time.Now
 	}
 	s := &Server{
-		cfg:              cfg,
-		pub:              pub,
-		log:              log,
-		refusals:         newRefusalLog(log, signatureHelp),
-		telegramRefusals: newRefusalLog(log, telegramHelp),
-		metrics:          newMetrics(reg, cfg.LabelLimit),
-		slots:            make(chan struct{}, cfg.MaxInFlight),
+		cfg:               cfg,
+		pub:               pub,
+		log:               log,
+		refusals:          newRefusalLog(log, signatureHelp),
+		telegramRefusals:  newRefusalLog(log, telegramHelp),
+		handshakeRefusals: rate.Sometimes{Interval: refusalInterval},
+		metrics:           newMetrics(reg, cfg.LabelLimit),
+		slots:             make(chan struct{}, cfg.MaxInFlight),
 	}
 	s.cfg.Secrets = Secrets{} // from here on only live tells
 	if err := s.SetSecrets(cfg.Secrets); err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/gorilla/mux"
 
@@ -95,7 +96,7 @@ var telegramHelp = map[signatureError]string{
 // secret stands in the header, so who does not have it is refused before the
 // body is read.
 func (s *Server) telegramDelivery(w http.ResponseWriter, r *http.Request) error {
-	bot := mux.Vars(r)["bot"]
+	began, bot := time.Now(), mux.Vars(r)["bot"]
 	if s.draining.Load() {
 		return errDraining
 	}
@@ -105,12 +106,15 @@ func (s *Server) telegramDelivery(w http.ResponseWriter, r *http.Request) error 
 	if err := s.checkTelegram(r, bot); err != nil {
 		return err
 	}
+	ctx, d := s.begin(r, schema.Telegram, began)
+	d.bot = bot
 	body := s.newBody()
 	defer body.release()
-	if err := s.readBody(w, r, body); err != nil {
-		return err
+	err := s.readBody(w, r, body)
+	if err == nil {
+		err = s.takeIn(ctx, d, body, func(b *batch) { b.readTelegram(bot, body.bytes) })
 	}
-	return s.takeIn(w, r, body, func(b *batch) { b.readTelegram(bot, body.bytes) })
+	return s.conclude(ctx, w, d, err)
 }
 
 func (s *Server) checkTelegram(r *http.Request, bot string) error {

@@ -23,7 +23,7 @@ const (
 var testBots = []TelegramSecret{{testBot, "an-older-token"}, {"other-bot", "token-of-the-other"}, {testBot, testBotToken}}
 
 // deliver posts the delivery of a file in testdata to the webhook of its platform.
-func (ts *testServer) deliver(t testing.TB, file delivery) answer {
+func (ts *testServer) deliver(t testing.TB, file sample) answer {
 	t.Helper()
 	if file.folder == schema.Telegram {
 		return ts.update(t, testBot, file.body, nil)

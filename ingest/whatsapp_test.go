@@ -279,7 +279,7 @@ func TestSimulated(t *testing.T) {
 		"deep link": {"telegram", simulate.Telegram(as(link, schema.KindReferral)), schema.KindReferral, "telegram.shop_bot.=referral.spring_sale"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := ts.deliver(t, delivery{folder: test.path, body: test.body})
+			a := ts.deliver(t, sample{folder: test.path, body: test.body})
 			got := ts.pub.taken()
 			if a.status != 200 || len(got) != 1 || got[0].Subject != "postback.v1."+test.subject {
 				t.Fatalf("got %d %s %v", a.status, a.body, got)

@@ -73,11 +73,11 @@ func (p *Publisher) remark(got *jetstream.StreamConfig, want jetstream.StreamCon
 	p.remarked[got.Name] = true
 	if want.Duplicates > 0 && got.Duplicates != want.Duplicates {
 		p.log.Warn("the stream exists and keeps its own duplicate window", slog.String("stream", got.Name),
-			slog.Duration("stream_window", got.Duplicates), slog.Duration("GATEWAY_DUPLICATE_WINDOW", want.Duplicates))
+			slog.String("stream_window", got.Duplicates.String()), slog.String("GATEWAY_DUPLICATE_WINDOW", want.Duplicates.String()))
 	}
 	if p.cfg.Relayed && want.MaxAge == 0 && got.MaxAge > 0 {
 		p.log.Warn("the stream exists and drops events by their age, whether or not they were relayed",
-			slog.String("stream", got.Name), slog.Duration("max_age", got.MaxAge))
+			slog.String("stream", got.Name), slog.String("max_age", got.MaxAge.String()))
 	}
 	if want.Discard == jetstream.DiscardNew && drops(got) {
 		p.log.Warn("the stream exists and drops its oldest events at its limits, whether or not they were consumed",

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/postback-gateway/gateway/schema"
 )
@@ -72,6 +73,10 @@ type Config struct {
 	// Fallback publishes events that no durable consumer asks for once more, to the
 	// stream <Stream>_UNCLAIMED (GATEWAY_FALLBACK).
 	Fallback bool
+
+	// Tracer makes a span of every Publish, and each message names it in the header
+	// traceparent (GATEWAY_OTLP_ENDPOINT); nil for no tracing, which then costs nothing.
+	Tracer trace.Tracer
 
 	relay bool // this is the cluster that a Relay moves to
 }

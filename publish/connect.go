@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"regexp"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -50,7 +51,9 @@ func (p *Publisher) handlers() []nats.Option {
 		nats.ReconnectHandler(func(*nats.Conn) { p.reconnected() }),
 		nats.ClosedHandler(func(*nats.Conn) { p.closed() }),
 		// Such as a missing permission, or credentials that are refused while reconnecting.
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { p.complaint.note(err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			p.complaint.note(errors.New(p.cfg.hideSubjects(err.Error())))
+		}),
 	}
 }
 
@@ -92,6 +95,14 @@ func (p *Publisher) closed() {
 		p.link.Store(nil)
 		p.wake()
 	}
+}
+
+// hideSubjects leaves only the root of the subjects in what a server reports: the
+// rest of an event's subject tells what somebody has clicked. The case does not
+// count, because the client library changes it.
+func (c *Config) hideSubjects(text string) string {
+	subjects := regexp.MustCompile(`(?i)\b(` + regexp.QuoteMeta(c.Root) + `)\.[^\s"]+`)
+	return subjects.ReplaceAllString(text, "$1.>")
 }
 
 // wake has maintain look at the connection and the streams, now or as soon as it

@@ -60,7 +60,9 @@ func (c *Config) message(m *schema.Message) message {
 // ones that it was stored by; limit is in bytes. Other headers than the gateway's
 // own go with the event.
 func (m *message) fit(c *Config, limit int) error {
-	stored := schema.Message{Subject: m.msg.Subject, ID: m.msg.Header.Get(jetstream.MsgIDHeader), Data: m.msg.Data}
+	header := m.msg.Header
+	limit -= traceHeaders(header).room()
+	stored := schema.Message{Subject: m.msg.Subject, ID: header.Get(jetstream.MsgIDHeader), Data: m.msg.Data}
 	if stored.Size() <= limit {
 		return nil
 	}
@@ -70,6 +72,7 @@ func (m *message) fit(c *Config, limit int) error {
 	small, err := stored.Shrink(c.Root, limit)
 	if err == nil {
 		*m = c.message(&small)
+		traceHeadersOf(header).addTo(m.msg.Header)
 	}
 	return err
 }
@@ -112,7 +115,7 @@ func (m *message) await(ctx context.Context) error {
 
 func (m *message) acknowledged(ack *jetstream.PubAck) error {
 	if ack.Stream != m.stream {
-		return refusal{fmt.Errorf("stream %s stored what belongs into %s: expected only one of them to capture %s", ack.Stream, m.stream, m.msg.Subject)}
+		return refusal{fmt.Errorf("stream %s stored what belongs into %s: expected only one of them to capture its subject", ack.Stream, m.stream)}
 	}
 	// A duplicate of an attempt of our own that got no answer is no duplicate.
 	m.stored = !ack.Duplicate || m.uncertain

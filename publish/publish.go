@@ -35,8 +35,8 @@ const (
 // After a failure no later item of the delivery is begun, but of the messages
 // that were already under way (up to 512) later ones may be stored before
 // earlier ones are.
-func (p *Publisher) Publish(ctx context.Context, items []schema.Item) ([]schema.Outcome, error) {
-	outcomes := slices.Repeat([]schema.Outcome{schema.Failed}, len(items))
+func (p *Publisher) Publish(ctx context.Context, items []schema.Item) (outcomes []schema.Outcome, err error) {
+	outcomes = slices.Repeat([]schema.Outcome{schema.Failed}, len(items))
 	if len(items) == 0 {
 		return outcomes, nil
 	}
@@ -44,6 +44,8 @@ func (p *Publisher) Publish(ctx context.Context, items []schema.Item) ([]schema.
 		return outcomes, err
 	}
 	defer p.underWay.Done()
+	ctx, span := p.startSpan(ctx, len(items))
+	defer func() { endSpan(span, err) }()
 	defer func(start time.Time) { p.metrics.publish.Observe(time.Since(start).Seconds()) }(time.Now())
 
 	l, err := p.current()
@@ -68,7 +70,8 @@ func (p *Publisher) Publish(ctx context.Context, items []schema.Item) ([]schema.
 
 // store publishes the items window by window and returns what was begun.
 func (p *Publisher) store(ctx context.Context, l *link, items []schema.Item) ([]message, error) {
-	limit := p.limit(l)
+	passed := p.traceHeaders(ctx)
+	limit := p.limit(l) - passed.room()
 	sent := make([]message, 0, len(items))
 	for part := range slices.Chunk(items, window) {
 		begin := len(sent)
@@ -77,6 +80,7 @@ func (p *Publisher) store(ctx context.Context, l *link, items []schema.Item) ([]
 			if err != nil {
 				return sent[:begin], fmt.Errorf("item %d of %d: %w", begin+i+1, len(items), err)
 			}
+			passed.addTo(m.msg.Header)
 			sent = append(sent, m)
 		}
 		if err := p.settle(ctx, l, sent[begin:]); err != nil {

@@ -45,6 +45,14 @@ func list(t *testing.T, args ...string) []listed {
 	}
 }
 
+// wired are the modules that only cmd joins with the rest: the others know the
+// tracing API and not what makes and sends the spans.
+var wired = []string{"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters"}
+
+func isWired(path string) bool {
+	return slices.ContainsFunc(wired, func(begin string) bool { return strings.HasPrefix(path, begin) })
+}
+
 func folder(path string) (string, bool) {
 	rest, ours := strings.CutPrefix(path, module)
 	top, _, _ := strings.Cut(rest, "/")
@@ -67,6 +75,9 @@ func TestImports(t *testing.T) {
 		for _, path := range p.Imports {
 			if to, ours := folder(path); ours && !slices.Contains(allowed, to) {
 				t.Errorf("%s imports %s", p.ImportPath, path)
+			}
+			if from != "cmd" && isWired(path) {
+				t.Errorf("%s imports %s, which is for cmd alone", p.ImportPath, path)
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/postback-gateway/gateway/ingest"
 	"github.com/postback-gateway/gateway/publish"
@@ -55,6 +56,7 @@ type gateway struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 	at       addresses
+	tracer   trace.Tracer // nil with tracing off
 
 	embedded  *embedded.Server // nil where there is a cluster
 	publisher *publish.Publisher
@@ -80,6 +82,11 @@ func (g *gateway) onStop(what string, do func(context.Context) error) {
 func (g *gateway) start(ctx context.Context) error {
 	for _, warning := range g.settings.warnings() {
 		g.log.Warn(warning)
+	}
+	// The first to start is the last to stop: the end of every span is sent, and
+	// a collector that does not answer holds up nothing else.
+	if err := g.startTracing(ctx); err != nil {
+		return err
 	}
 	if err := g.claimDataDir(); err != nil {
 		return err
@@ -157,7 +164,9 @@ func closeListener(l net.Listener) func(context.Context) error {
 }
 
 func (g *gateway) serve(public, admin net.Listener) error {
-	in, err := ingest.New(g.settings.ingestConfig(), g.publisher, g.log, g.registry)
+	cfg := g.settings.ingestConfig()
+	cfg.Tracer = g.tracer
+	in, err := ingest.New(cfg, g.publisher, g.log, g.registry)
 	if err != nil {
 		return err
 	}
@@ -224,7 +233,7 @@ func (g *gateway) serveOn(server *http.Server, listener net.Listener) {
 func (g *gateway) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
-		g.log.Info("stopping: not ready from now on, requests under way are finished", "timeout", g.settings.ShutdownTimeout)
+		g.log.Info("stopping: not ready from now on, requests under way are finished", "timeout", g.settings.ShutdownTimeout.String())
 		return nil
 	case err := <-g.failed:
 		return err
@@ -245,6 +254,6 @@ func (g *gateway) stop() error {
 			errs = append(errs, fmt.Errorf("stopping the %s: %w", g.stops[i].what, err))
 		}
 	}
-	g.log.Info("gateway has stopped", "duration", time.Since(start))
+	g.log.Info("gateway has stopped", "duration", time.Since(start).String())
 	return errors.Join(errs...)
 }

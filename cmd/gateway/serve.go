@@ -24,23 +24,16 @@ func newServeCmd() *cobra.Command {
 }
 
 // newLogger writes to w as the settings say; where they do not, as text on a
-// terminal and as JSON elsewhere.
+// terminal and as JSON elsewhere. Who logs a duration gives its text: JSON would have
+// bare nanoseconds, and a ReplaceAttr that mends it costs each line as much again.
 func newLogger(s *settings, w io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(s.LogLevel)) // checked when the settings were loaded
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: withUnit}
+	options := &slog.HandlerOptions{Level: level}
 	if s.LogFormat == "text" || s.LogFormat == "" && isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
-}
-
-// withUnit writes a duration as 1.5s: JSON would have bare nanoseconds.
-func withUnit(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		return slog.String(a.Key, a.Value.Duration().String())
-	}
-	return a
 }
 
 func isTerminal(w io.Writer) bool {

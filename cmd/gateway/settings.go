@@ -71,7 +71,7 @@ type settings struct {
 	LogFormat          string        `envconfig:"GATEWAY_LOG_FORMAT" kind:"text or json" desc:"Form of log lines. Not set: text on a terminal, else json."`
 	ShutdownTimeout    time.Duration `envconfig:"GATEWAY_SHUTDOWN_TIMEOUT" default:"20s" desc:"How long work under way may take to end after a signal."`
 	Fallback           string        `envconfig:"GATEWAY_FALLBACK" default:"off" kind:"true, false or off" desc:"Publish each event that no durable consumer asks for once more, to unclaimed.<subject> in the stream of that name with _UNCLAIMED behind it, for one service that answers what nobody else does. Consumers of everything do not count."`
-	OTLPEndpoint       secretURL     `envconfig:"GATEWAY_OTLP_ENDPOINT" ignored:"true" desc:"Where traces are sent to, like http://localhost:4318. Not built yet."`
+	OTLPEndpoint       secretURL     `envconfig:"GATEWAY_OTLP_ENDPOINT" ignored:"true" desc:"Where traces are sent to with OTLP over HTTP, like http://localhost:4318; /v1/traces is added where the URL has no path. A login in it is sent as Basic authentication. Not set: no tracing."`
 
 	unknown     []string      // warnings about variables that are no settings
 	secretFiles []secretFile  // of the secrets that were given as files

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/url"
@@ -235,8 +236,13 @@ func (c *checker) checkTelemetry() {
 		return
 	}
 	u, err := url.Parse(c.OTLPEndpoint.reveal())
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		c.wrong("OTLP_ENDPOINT", "%q is no web address: expected a URL like http://localhost:4318", c.OTLPEndpoint)
+	case u.RawQuery != "" || u.Fragment != "":
+		c.wrong("OTLP_ENDPOINT", "%q has more than an address: expected a URL like http://localhost:4318, and a key in "+otlpHeaders, c.OTLPEndpoint)
+	case u.User != nil && cmp.Or(os.Getenv(otlpHeaders), os.Getenv(otlpTracesHeaders)) != "":
+		c.wrong("OTLP_ENDPOINT", "%q holds a login beside the headers of "+otlpHeaders+" or "+otlpTracesHeaders+": expected one of them", c.OTLPEndpoint)
 	}
 }
 

@@ -104,6 +104,7 @@ func TestBadSettings(t *testing.T) {
 		{env("LOG_FORMAT", "xml"), `LOG_FORMAT: "xml" is unknown: expected text or json`},
 		{env("OTLP_ENDPOINT", "u:hunter2@localhost:4318"), `OTLP_ENDPOINT: "***" is no web address: expected a URL like http://localhost:4318`},
 		{env("OTLP_ENDPOINT", "grpc://u:hunter2@localhost:4317"), `OTLP_ENDPOINT: "grpc://u:***@localhost:4317" is no web address: expected a URL like http://localhost:4318`},
+		{env("OTLP_ENDPOINT", "https://localhost:4318/?key=hunter2"), `OTLP_ENDPOINT: "https://localhost:4318/?***" has more than an address: expected a URL like http://localhost:4318, and a key in OTEL_EXPORTER_OTLP_HEADERS`},
 	}
 	for _, test := range tests {
 		t.Run(test.want, func(t *testing.T) {

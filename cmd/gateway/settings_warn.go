@@ -9,26 +9,11 @@ import (
 	"strings"
 )
 
-// noEffectYet lists the settings that nothing acts on yet: without them less is done,
-// and nothing is lost or less safe. Delete a row when its feature is there, and the
-// words in the setting's desc with it.
-var noEffectYet = []struct {
-	name, so string
-	given    func(*settings) bool
-}{
-	{"OTLP_ENDPOINT", "no traces are sent", func(s *settings) bool { return s.OTLPEndpoint.set() }},
-}
-
 // warnings lists what is allowed but should not go unnoticed, for every start.
 func (s *settings) warnings() []string {
 	var all []string
 	if s.MetaAllowUnsigned {
 		all = append(all, "GATEWAY_META_ALLOW_UNSIGNED is true: whoever reaches the webhook can post events, so use it for tests only")
-	}
-	for _, row := range noEffectYet {
-		if row.given(s) {
-			all = append(all, envPrefix+row.name+" is not built yet in this version: "+row.so)
-		}
 	}
 	if s.TLSClientCA != "" && len(s.TelegramSecrets) > 0 {
 		all = append(all, "GATEWAY_TLS_CLIENT_CA refuses what GATEWAY_TELEGRAM_SECRETS is for: Telegram has no client certificate, so its bots need a gateway without the former")

@@ -25,9 +25,7 @@ func TestWarnings(t *testing.T) {
 		{env("TELEGRAM_SECRETS", "bot:old,bot:new", "FALLBACK", "true"), nil},
 		{env("TLS_CERT", file, "TLS_KEY", file, "TLS_CLIENT_CA", file), nil},
 		{env("TLS_CERT", file, "TLS_KEY", file, "TLS_CLIENT_CA", file, "TELEGRAM_SECRETS", "bot:t"), []string{"GATEWAY_TLS_CLIENT_CA refuses what GATEWAY_TELEGRAM_SECRETS is for: Telegram has no client certificate, so its bots need a gateway without the former"}},
-		{env("OTLP_ENDPOINT", "https://otlp:4318/v1"), []string{
-			"GATEWAY_OTLP_ENDPOINT is not built yet in this version: no traces are sent",
-		}},
+		{env("OTLP_ENDPOINT", "https://otlp:4318/v1"), nil},
 		{env("FALLBACK", "false"), nil},
 		{env("SYNC", "interval"), []string{"GATEWAY_SYNC is interval: a power cut can lose events that were answered 200"}},
 		{env("META_APP_SECRET", "hunter2"), []string{"GATEWAY_META_APP_SECRET is no setting, did you mean GATEWAY_META_APP_SECRETS?"}},

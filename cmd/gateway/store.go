@@ -36,6 +36,7 @@ func (g *gateway) startStore(ctx context.Context) error {
 }
 
 func (g *gateway) startPublisher(ctx context.Context, cfg publish.Config) error {
+	cfg.Tracer = g.tracer
 	publisher, err := publish.Open(ctx, cfg, g.log, g.registry)
 	if err != nil {
 		return err
