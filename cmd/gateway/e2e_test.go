@@ -113,13 +113,26 @@ func startGateway(t testing.TB, dir string, env ...string) *gatewayProcess {
 // read finds the line that says where the gateway listens.
 func (p *gatewayProcess) read(stderr io.Reader, up chan<- addresses) {
 	defer close(p.done)
-	for lines := bufio.NewScanner(stderr); lines.Scan(); {
-		p.log.Write(append(lines.Bytes(), '\n'))
-		var line struct{ Msg, Webhook, Admin, NATS string }
-		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "gateway is up" {
-			up <- addresses{line.Webhook, line.Admin, line.NATS}
+	lines := bufio.NewReaderSize(stderr, 64<<10)
+	for {
+		line, err := lines.ReadSlice('\n')
+		p.log.Write(line)
+		if at, ok := addressesIn(line); ok {
+			up <- at
+			break
+		}
+		if err != nil {
+			return
 		}
 	}
+	_, _ = io.Copy(p.log, lines) // at little cost: benchmarks run beside it
+}
+
+// addressesIn takes the addresses out of the line that tells them.
+func addressesIn(text []byte) (addresses, bool) {
+	var line struct{ Msg, Webhook, Admin, NATS string }
+	ok := json.Unmarshal(text, &line) == nil && line.Msg == "gateway is up"
+	return addresses{line.Webhook, line.Admin, line.NATS}, ok
 }
 
 func (p *gatewayProcess) kill() {

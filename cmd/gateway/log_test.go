@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/publish/natstest"
@@ -52,6 +54,65 @@ func TestLogLevel(t *testing.T) {
 	if text := out.String(); strings.Contains(text, "below") || !strings.Contains(text, `"msg":"above"`) {
 		t.Errorf("got %s", text)
 	}
+}
+
+// TestStalledLogReader: lines that nobody reads hold up nobody, are dropped beyond a
+// bound, and counted when somebody reads again.
+func TestStalledLogReader(t *testing.T) {
+	const lines, text = 3000, 1000
+	reader, writer := io.Pipe() // without a reader a write does not end
+	log, end := startLog(&settings{}, writer)
+	for range lines {
+		log.Info(strings.Repeat("x", text))
+	}
+	go func() {
+		end()
+		writer.Close()
+	}()
+	all, err := io.ReadAll(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dropped int
+	for _, line := range linesOf(string(all), "log lines were dropped: who reads the log does not keep up") {
+		dropped += int(line["lines"].(float64))
+	}
+	kept := len(linesOf(string(all), strings.Repeat("x", text)))
+	if kept+dropped != lines || kept < logRoom/(2*text) || kept > 2*logRoom/text {
+		t.Errorf("%d lines were written and %d dropped, of %d", kept, dropped, lines)
+	}
+}
+
+// TestLogEnds: the end does not wait for a reader for long.
+func TestLogEnds(t *testing.T) {
+	_, writer := io.Pipe()
+	log, end := startLog(&settings{}, writer)
+	log.Info("to nobody")
+	start := time.Now()
+	end()
+	if took := time.Since(start); took < logEndTime || took > 10*logEndTime {
+		t.Errorf("took %s", took)
+	}
+}
+
+// TestDeliveriesDoNotWaitForTheLog: a gateway whose log nobody reads answers.
+func TestDeliveriesDoNotWaitForTheLog(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	for lines := bufio.NewScanner(stderr); p.at.webhook == "" && lines.Scan(); {
+		p.at, _ = addressesIn(lines.Bytes())
+	}
+	// A pipe has room for 64 KiB, and a line has 250 bytes.
+	tr := traffic{base: p.at.webhook, secret: p.secret(), name: "unread", clients: 4}.start(t)
+	tr.awaitGood(t, 1000)
+	wantOnly200And503(t, tr.stop())
 }
 
 // linesOf returns the lines with a message.
