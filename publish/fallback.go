@@ -49,7 +49,7 @@ func (f *fallback) follow(ctx context.Context) error {
 	}
 	defer reader.stop()
 	for {
-		taken, _, err := reader.take(ctx)
+		taken, err := reader.take(ctx)
 		if err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func (f *fallback) unclaimed(ctx context.Context, stream jetstream.Stream, taken
 	var all []message
 	for _, m := range taken {
 		if !claimed.match(m.Subject()) {
-			all = append(all, forward(m, unclaimedRoot+m.Subject(), f.p.cfg.unclaimedStream()))
+			all = append(all, forward(m.Headers(), m.Data(), unclaimedRoot+m.Subject(), f.p.cfg.unclaimedStream()))
 		}
 	}
 	return all, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,8 +17,7 @@ const redelivery = 24 * time.Hour
 // lane moves one stream.
 type lane struct {
 	relay    *Relay
-	from, to string       // names of the streams
-	oldest   atomic.Int64 // when the oldest message that was taken and not moved was stored, Unix ns; 0: there is none
+	from, to string // names of the streams
 	trouble  *trouble
 }
 
@@ -41,11 +39,10 @@ func (l *lane) follow(ctx context.Context) error {
 	}
 	defer reader.stop()
 	for {
-		taken, stored, err := reader.take(ctx)
+		taken, err := reader.take(ctx)
 		if err != nil {
 			return err
 		}
-		l.oldest.Store(stored.UnixNano())
 		if err := l.relay.to.insist(ctx, l.messages(taken), l.trouble); err != nil {
 			return err
 		}
@@ -53,21 +50,19 @@ func (l *lane) follow(ctx context.Context) error {
 			return err
 		}
 		l.relay.from.metrics.relayed.Add(float64(len(taken)))
-		l.oldest.Store(0)
 	}
 }
 
-// subscribe finds the durable consumer or makes it. The reset lets it begin at
-// the first message that is not acknowledged, which the server would otherwise
-// send again only after redelivery, and behind newer ones.
+// subscribe finds the durable consumer or makes it, and has it begin at the first
+// message that is not acknowledged.
 func (l *lane) subscribe(ctx context.Context) (*reader, error) {
 	local, err := l.relay.from.connected()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
+	setUp, cancel := context.WithTimeout(ctx, setUpTimeout)
 	defer cancel()
-	consumer, err := local.js.CreateOrUpdateConsumer(ctx, l.from, jetstream.ConsumerConfig{
+	consumer, err := local.js.CreateOrUpdateConsumer(setUp, l.from, jetstream.ConsumerConfig{
 		Durable:       RelayConsumer,
 		Description:   "What the gateway has moved to the cluster",
 		DeliverPolicy: jetstream.DeliverAllPolicy,
@@ -78,16 +73,40 @@ func (l *lane) subscribe(ctx context.Context) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := local.js.ResetConsumer(ctx, l.from, RelayConsumer); err != nil {
+	// The server would send again only after redelivery, and behind newer ones, what
+	// was taken and not acknowledged.
+	reset, err := local.js.ResetConsumer(setUp, l.from, RelayConsumer)
+	for moved := true; moved && err == nil; {
+		reset, moved, err = l.passDisguised(ctx, local, reset)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return newReader(consumer, true)
 }
 
+// passDisguised moves the next message by itself where the consumer would not get it
+// past the client library, and tells whether it was one.
+func (l *lane) passDisguised(ctx context.Context, local *link, at *jetstream.ConsumerResetResponse) (*jetstream.ConsumerResetResponse, bool, error) {
+	setUp, cancel := context.WithTimeout(ctx, setUpTimeout)
+	defer cancel()
+	m, err := firstFrom(setUp, local.nc, l.from, at.ResetSeq, ">")
+	if err != nil || m == nil || !isDisguised(m) {
+		return at, false, err
+	}
+	if err := l.relay.to.insist(ctx, []message{forward(m.Header, m.Data, m.Subject, l.to)}, l.trouble); err != nil {
+		return nil, false, err
+	}
+	setUp, cancel = context.WithTimeout(ctx, setUpTimeout)
+	defer cancel()
+	next, err := local.js.ResetConsumerToSequence(setUp, l.from, RelayConsumer, m.Sequence+1)
+	return next, true, err
+}
+
 func (l *lane) messages(taken []jetstream.Msg) []message {
 	all := make([]message, len(taken))
 	for i, m := range taken {
-		all[i] = forward(m, m.Subject(), l.to)
+		all[i] = forward(m.Headers(), m.Data(), m.Subject(), l.to)
 	}
 	return all
 }
@@ -100,26 +119,36 @@ func acknowledge(ctx context.Context, last jetstream.Msg) error {
 	return last.DoubleAck(ctx)
 }
 
-// pending is how many messages of the local stream the cluster has not
-// acknowledged: all of them before the relay's first round.
-func (l *lane) pending(ctx context.Context) (uint64, error) {
+// backlog is how many messages of the local stream the cluster has not acknowledged,
+// and for how long the first one has been here.
+func (l *lane) backlog(ctx context.Context) (n uint64, age time.Duration, err error) {
 	local, err := l.relay.from.connected()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	stream, err := local.js.Stream(ctx, l.from)
 	if err != nil {
-		return 0, fmt.Errorf("stream %s: %w", l.from, err)
+		return 0, 0, fmt.Errorf("stream %s: %w", l.from, err)
 	}
+	moved := uint64(0)
 	consumer, err := stream.Consumer(ctx, RelayConsumer)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return stream.CachedInfo().State.Msgs, nil
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound): // the relay has not begun
+		n = stream.CachedInfo().State.Msgs
+	case err != nil:
+		return 0, 0, fmt.Errorf("consumer %s of stream %s: %w", RelayConsumer, l.from, err)
+	default:
+		info := consumer.CachedInfo()
+		n, moved = info.NumPending+uint64(info.NumAckPending), info.AckFloor.Stream
 	}
-	if err != nil {
-		return 0, fmt.Errorf("consumer %s of stream %s: %w", RelayConsumer, l.from, err)
+	if n == 0 {
+		return 0, 0, nil
 	}
-	info := consumer.CachedInfo()
-	return info.NumPending + uint64(info.NumAckPending), nil
+	first, err := firstFrom(ctx, local.nc, l.from, moved+1, ">")
+	if err != nil || first == nil { // nil: they were moved meanwhile
+		return n, 0, err
+	}
+	return n, time.Since(first.Time), nil
 }
 
 func (l *lane) caughtUp(ctx context.Context) bool {
@@ -133,11 +162,4 @@ func (l *lane) caughtUp(ctx context.Context) bool {
 	}
 	consumer, err := stream.Consumer(ctx, RelayConsumer)
 	return err == nil && consumer.CachedInfo().AckFloor.Stream >= stream.CachedInfo().State.LastSeq
-}
-
-func (l *lane) age() time.Duration {
-	if oldest := l.oldest.Load(); oldest != 0 {
-		return time.Since(time.Unix(0, oldest))
-	}
-	return 0
 }

@@ -136,12 +136,12 @@ func (b Backlog) String() string {
 func (r *Relay) Backlog(ctx context.Context) (Backlog, error) {
 	var all Backlog
 	for _, l := range r.lanes {
-		n, err := l.pending(ctx)
+		n, age, err := l.backlog(ctx)
 		if err != nil {
 			return all, err
 		}
 		all.Messages += n
-		all.Age = max(all.Age, l.age())
+		all.Age = max(all.Age, age)
 		if all.Trouble == "" {
 			all.Trouble = l.trouble.String()
 		}

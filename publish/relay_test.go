@@ -76,6 +76,23 @@ func (r *relayed) drained() {
 	eventually(r.t, "everything is relayed", func() bool { return r.backlog().Messages == 0 })
 }
 
+// arrivedMessages returns what the cluster has, events or not, in its order.
+func (r *relayed) arrivedMessages() (all []*jetstream.RawStreamMsg) {
+	r.t.Helper()
+	nc := natstest.JetStream(r.t, r.server.URL()).Conn()
+	for seq := uint64(1); ; {
+		m, err := firstFrom(withDeadline(r.t, 5*time.Second), nc, "POSTBACKS", seq, ">")
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if m == nil {
+			return all
+		}
+		all = append(all, m)
+		seq = m.Sequence + 1
+	}
+}
+
 // arrived returns the ids in the cluster's stream, in its order.
 func (r *relayed) arrived(stream string) []string {
 	r.t.Helper()
@@ -223,6 +240,45 @@ func TestRelayReadsAgain(t *testing.T) {
 	r.drained()
 	if got := r.arrived("POSTBACKS"); !slices.Equal(got, idsOf(t, events)) {
 		t.Errorf("arrived: %v", got)
+	}
+}
+
+// TestRelayPassesDisguised: the client library takes a message without data and with a
+// status for a word of the server. Another program's message that looks like one is
+// moved like all others, and nothing behind it waits or is lost.
+func TestRelayPassesDisguised(t *testing.T) {
+	needsProcess(t)
+	for _, status := range []nats.Header{
+		{"Status": {"409"}, "Description": {"Consumer Deleted"}},
+		{"Status": {"409"}, "Description": {"Batch Completed"}},
+		{"Status": {"404"}},
+		{"Status": {"408"}},
+		{"Status": {"100"}},
+		{"Status": {"400"}},
+	} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			r := startRelayed(t, natstest.Start(t, ""), nil)
+			mustPublish(t, r.Publisher, clicks("a", 2)...)
+			for _, id := range []string{"x", "y"} {
+				disguised := &nats.Msg{Subject: "postback.v1.messenger.PAGE.plan." + id, Header: maps.Clone(status)}
+				disguised.Header.Set(jetstream.MsgIDHeader, id)
+				if _, err := r.local.PublishMsg(t.Context(), disguised); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mustPublish(t, r.Publisher, clicks("b", 2)...)
+			r.drained()
+			var got []string
+			for _, m := range r.arrivedMessages() {
+				got = append(got, strings.TrimPrefix(m.Header.Get(jetstream.MsgIDHeader), "messenger:PAGE:"))
+				if m.Header.Get("Status") != "" {
+					t.Errorf("message %d still looks like a status", m.Sequence)
+				}
+			}
+			if want := []string{"a-0", "a-1", "x", "y", "b-0", "b-1"}; !slices.Equal(got, want) {
+				t.Errorf("arrived: %v, want %v", got, want)
+			}
+		})
 	}
 }
 

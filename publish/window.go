@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,37 +28,41 @@ const windowWait = 100 * time.Millisecond
 // holds in memory is bounded, whatever the backlog.
 type reader struct {
 	messages jetstream.MessagesContext
-	inOrder  bool   // what is sent again is here already: nobody else has taken it
-	last     uint64 // sequence up to which messages were taken
+	// alone says that nobody else takes from the consumer, which has just been reset:
+	// what does not arrive here is missing, and what is sent again is here already.
+	alone     bool
+	delivered uint64 // messages that the server has delivered, by its count
+	last      uint64 // sequence up to which messages were taken
+	broken    error  // what is behind the messages that were taken last
 }
 
-func newReader(consumer jetstream.Consumer, inOrder bool) (*reader, error) {
-	messages, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(window, windowBytes))
-	return &reader{messages: messages, inOrder: inOrder}, err
+// newReader asks for a window when the last one has been read. The client library
+// drops what does not fit into a buffer of the size of a window, and what the server
+// says about a request that has ended takes a place in it, too.
+func newReader(consumer jetstream.Consumer, alone bool) (*reader, error) {
+	messages, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(window, windowBytes), jetstream.PullThresholdMessages(1))
+	return &reader{messages: messages, alone: alone}, err
 }
 
 func (r *reader) stop() { r.messages.Stop() }
 
-// take waits for a message and returns it with those that are there already,
-// and when the first one was stored.
-func (r *reader) take(ctx context.Context) (all []jetstream.Msg, stored time.Time, err error) {
+// take waits for a message and returns it with those that are there already.
+func (r *reader) take(ctx context.Context) (all []jetstream.Msg, err error) {
+	if r.broken != nil {
+		return nil, r.broken
+	}
 	for size := 0; len(all) < window && size < windowBytes; {
-		m, err := r.next(ctx, len(all) == 0)
-		if errors.Is(err, nats.ErrTimeout) {
-			break
-		}
-		if err != nil {
-			return nil, stored, err
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return nil, stored, err
-		}
-		if r.inOrder && meta.Sequence.Stream <= r.last {
+		m, meta, err := r.one(ctx, len(all) == 0)
+		switch {
+		case errors.Is(err, nats.ErrTimeout):
+			return all, nil
+		case err != nil && len(all) > 0:
+			r.broken = err
+			return all, nil
+		case err != nil:
+			return nil, err
+		case r.alone && meta.Sequence.Stream <= r.last:
 			continue
-		}
-		if len(all) == 0 {
-			stored = meta.Timestamp
 		}
 		r.last = meta.Sequence.Stream
 		size += len(m.Data())
@@ -65,7 +70,25 @@ func (r *reader) take(ctx context.Context) (all []jetstream.Msg, stored time.Tim
 			break
 		}
 	}
-	return all, stored, nil
+	return all, nil
+}
+
+// one returns the next message. To go on behind one that is missing would be to
+// acknowledge it unread.
+func (r *reader) one(ctx context.Context, first bool) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+	m, err := r.next(ctx, first)
+	if err != nil {
+		return nil, nil, err
+	}
+	meta, err := m.Metadata()
+	if err != nil {
+		return nil, nil, err
+	}
+	if expected := r.delivered + 1; r.alone && meta.Sequence.Consumer != expected {
+		return nil, nil, fmt.Errorf("message %d was delivered and message %d was expected: what is between did not arrive", meta.Sequence.Consumer, expected)
+	}
+	r.delivered++
+	return m, meta, nil
 }
 
 func (r *reader) next(ctx context.Context, first bool) (jetstream.Msg, error) {
@@ -86,13 +109,12 @@ func keepReading(ctx context.Context, stream string, t *trouble, follow func(con
 	}
 }
 
-// forward makes what was taken a message for another stream, with its header but for
-// what was said to the server that has stored it.
-func forward(m jetstream.Msg, subject, stream string) message {
-	header := m.Headers()
+// forward makes what is in one stream a message for another, with its header but for
+// what is said to servers and clients.
+func forward(header nats.Header, data []byte, subject, stream string) message {
 	maps.DeleteFunc(header, func(name string, _ []string) bool { return isControl(name) })
 	return message{
-		msg:     &nats.Msg{Subject: subject, Header: header, Data: m.Data()},
+		msg:     &nats.Msg{Subject: subject, Header: header, Data: data},
 		stream:  stream,
 		outcome: schema.Failed,
 	}
@@ -102,8 +124,59 @@ func forward(m jetstream.Msg, subject, stream string) message {
 // sequence that a publisher expects, or an order, such as a rollup or a time to live.
 // The gateway publishes none but the id; another program may. A second stream is in
 // another state, and would refuse such a message for ever, or drop others for it.
+// A status is for the client library, see isDisguised.
 func isControl(name string) bool {
-	return strings.HasPrefix(name, "Nats-") && name != jetstream.MsgIDHeader
+	return strings.HasPrefix(name, "Nats-") && name != jetstream.MsgIDHeader || name == statusHeader
+}
+
+// statusHeader is what a server tells clients a status with.
+const statusHeader = "Status"
+
+// isDisguised tells whether the client library takes a stored message for a word of
+// the server. It swallows that, or ends with it. The gateway's messages all have data;
+// another program's may not.
+func isDisguised(m *jetstream.RawStreamMsg) bool {
+	return len(m.Data) == 0 && m.Header.Get(statusHeader) != ""
+}
+
+// firstFrom returns the first message at a sequence or behind it whose subject fits
+// the filter; nil where there is none. It asks for an answer in JSON: what the library
+// asks for comes as the message itself, which may be disguised.
+func firstFrom(ctx context.Context, nc *nats.Conn, stream string, seq uint64, filter string) (*jetstream.RawStreamMsg, error) {
+	question, err := json.Marshal(map[string]any{"seq": seq, "next_by_subj": filter})
+	if err != nil {
+		return nil, err
+	}
+	reply, err := nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, question)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Subject  string    `json:"subject"`
+			Sequence uint64    `json:"seq"`
+			Header   []byte    `json:"hdrs"`
+			Data     []byte    `json:"data"`
+			Time     time.Time `json:"time"`
+		} `json:"message"`
+	}
+	switch err := json.Unmarshal(reply.Data, &answer); {
+	case err != nil:
+		return nil, err
+	case answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return nil, nil
+	case answer.Error != nil:
+		return nil, answer.Error
+	}
+	m := &answer.Message
+	header := nats.Header{}
+	if len(m.Header) > 0 {
+		if header, err = nats.DecodeHeadersMsg(m.Header); err != nil {
+			return nil, fmt.Errorf("message %d of stream %s has a header that cannot be read: %w", m.Sequence, stream, err)
+		}
+	}
+	return &jetstream.RawStreamMsg{Subject: m.Subject, Sequence: m.Sequence, Header: header, Data: m.Data, Time: m.Time}, nil
 }
 
 // insist returns when the streams have acknowledged all messages, in their order,

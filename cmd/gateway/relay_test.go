@@ -21,10 +21,10 @@ func TestRelay(t *testing.T) {
 			t.Fatalf("answered %d %s", status, text)
 		}
 	}
-	status, text := p.get(p.at.admin + "/readyz")
-	if status != http.StatusOK || !strings.HasPrefix(text, "ready\nrelay: 2 events wait to be relayed, the oldest for ") || !strings.Contains(text, cluster.URL()) {
-		t.Errorf("/readyz: %d %s", status, text)
-	}
+	eventually(t, "/readyz tells what waits, and for whom", func() bool {
+		status, text := p.get(p.at.admin + "/readyz")
+		return status == http.StatusOK && strings.HasPrefix(text, "ready\nrelay: 2 events wait to be relayed, the oldest for ") && strings.Contains(text, cluster.URL())
+	})
 	cluster.Start()
 	eventually(t, "the backlog is gone", func() bool {
 		_, text := p.get(p.at.admin + "/readyz")
