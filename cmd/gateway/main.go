@@ -19,7 +19,7 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	// The first signal asks for an orderly end; from then on a second one has
 	// its usual effect, for whoever does not want to wait.
 	context.AfterFunc(ctx, stop)

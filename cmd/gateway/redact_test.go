@@ -162,8 +162,8 @@ func TestSecretsInFilesAreNotPrinted(t *testing.T) {
 	for _, wrong := range []string{"", hush + "\n" + hush, "," + hush, hush + ":" + hush + ":" + hush, hush + "\x00", "bot:" + hush + ","} {
 		for i, f := range s.secretFiles {
 			put(t, f.path, wrong)
-			r.files.hurry()
-			r.files.hurry()
+			r.files.look()
+			r.files.look()
 			if r.files.files[i].wrong != "" {
 				refused++
 				mustNotTell(t, f.variable, r.files.files[i].wrong)

@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +18,13 @@ import (
 // rereadInterval is how often the files of secrets and certificates are looked at. A
 // change takes effect after one to two of them.
 const rereadInterval = time.Second
+
+const (
+	// lookTimeout is how long a look may take before somebody should know.
+	lookTimeout = 10 * time.Second
+	// lookEndTime bounds how long the end of the gateway waits for one.
+	lookEndTime = 100 * time.Millisecond
+)
 
 // rereader notices what changes in files while the gateway runs. It compares what they
 // hold: Kubernetes exchanges a link, editors the file, and the time of change can stay
@@ -88,23 +97,24 @@ func (r *rereader) run(ctx context.Context, every time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			r.mu.Lock()
+			stalled := time.AfterFunc(lookTimeout, r.stalled)
 			r.look()
-			r.mu.Unlock()
+			stalled.Stop()
 		}
 	}
 }
 
-// hurry looks once more between two looks of run, for somebody who has been refused
-// with what is in force. It does not wait for a look that is under way.
-func (r *rereader) hurry() {
-	if r.mu.TryLock() {
-		defer r.mu.Unlock()
-		r.look()
-	}
+// stalled is called when a look does not end, as on a file system that is away.
+func (r *rereader) stalled() {
+	r.good.Set(0)
+	r.log.Error("the files of secrets and certificates cannot be looked at, what was read before stays in force: their file system does not answer",
+		"after", lookTimeout.String())
 }
 
+// look looks at all files once.
 func (r *rereader) look() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	good := 1.0
 	for _, f := range r.files {
 		f.look(r.log)
@@ -159,15 +169,31 @@ func (f *watchedFiles) read() ([][]byte, error) {
 	return contents, nil
 }
 
-// readRegular does not wait for somebody to write into a pipe. The error is the rest
-// of a sentence about the file.
+// readRegular does not wait for somebody to write into a pipe, also one that takes the
+// place of the file in this moment. The error is the rest of a sentence about the file.
 func readRegular(path string) ([]byte, error) {
-	if isPipe(path) {
-		return nil, errors.New("is no file any more: expected one, or a restart")
-	}
-	content, err := os.ReadFile(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, errors.New("cannot be read: " + cause(err))
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() {
+		return nil, errors.New("is no file any more: expected one, or a restart")
+	}
+	return readBounded(file)
+}
+
+// maxSecretFile is the most that a file of secrets or certificates may hold, in bytes.
+const maxSecretFile = 1 << 20
+
+// readBounded keeps a file that was mistaken for one of secrets from taking all memory.
+func readBounded(file io.Reader) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(file, maxSecretFile+1))
+	switch {
+	case err != nil:
+		return nil, errors.New("cannot be read: " + cause(err))
+	case len(content) > maxSecretFile:
+		return nil, fmt.Errorf("is too large: expected at most %d bytes", maxSecretFile)
 	}
 	return content, nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/postback-gateway/gateway/publish/natstest"
 )
@@ -44,7 +45,7 @@ func newRereaderOf(t *testing.T) *rereaderOf {
 
 func (r *rereaderOf) looks(n int) {
 	for range n {
-		r.hurry()
+		r.look()
 	}
 }
 
@@ -119,6 +120,40 @@ func TestRereadDoesNotWaitForPipes(t *testing.T) {
 	}
 	r.looks(2)
 	r.want("a", "ERROR")
+}
+
+// Neither a directory nor a file without an end is read.
+func TestRereadBounds(t *testing.T) {
+	for name, replace := range map[string]func(string) error{
+		"directory": func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
+		"endless":   func(path string) error { return os.Truncate(path, 1<<41) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRereaderOf(t)
+			if err := replace(r.path); err != nil {
+				t.Skip(err)
+			}
+			r.looks(2)
+			r.want("a", "ERROR")
+		})
+	}
+	path := writeFile(t, "a")
+	if err := os.Truncate(path, 1<<41); err != nil {
+		t.Skip(err)
+	}
+	if _, err := readSecretFile(path); err == nil || !strings.Contains(err.Error(), "is too large: expected at most 1048576 bytes") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A file system that does not answer is told, and shows in the metric.
+func TestRereadStalls(t *testing.T) {
+	r := newRereaderOf(t)
+	r.stalled()
+	r.want("a", "ERROR")
+	if got := testutil.ToFloat64(r.good); got != 0 {
+		t.Errorf("the gauge is %v", got)
+	}
 }
 
 // Contents that only together are the same are not the same.

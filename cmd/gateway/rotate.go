@@ -76,16 +76,10 @@ func (r *rotation) use(file secretFile, content []byte) ([]any, error) {
 }
 
 // toLogIn returns what a connection to NATS logs in with, at each connect anew; nil
-// where it logs in with no such secret. The client retries quickly when it is refused,
-// so the file may be looked at before its time.
-func (r *rotation) toLogIn(from func(*settings) secret, hurry bool) func() string {
+// where it logs in with no such secret.
+func (r *rotation) toLogIn(from func(*settings) secret) func() string {
 	if !from(r.live.Load()).set() {
 		return nil
 	}
-	return func() string {
-		if hurry {
-			r.files.hurry()
-		}
-		return from(r.live.Load()).reveal()
-	}
+	return func() string { return from(r.live.Load()).reveal() }
 }

@@ -21,6 +21,7 @@ const (
 	maxStreamName      = 240 // NATS allows 255, and _DEADLETTER comes behind it
 	maxReplicas        = 5   // NATS
 	minDuplicateWindow = time.Second
+	maxToken           = 1024 // the server takes 4096 for all that a client says of itself
 )
 
 // check looks for what the types of the settings cannot tell, and adds it to
@@ -85,10 +86,19 @@ func (c *checker) checkSecrets() {
 	c.checkToken("META_VERIFY_TOKEN", c.MetaVerifyToken)
 	c.checkToken("NATS_TOKEN", c.NATSToken)
 	c.checkToken("EMBEDDED_TOKEN", c.EmbeddedToken)
+	switch token := c.EmbeddedToken.reveal(); {
+	case bcryptHash.MatchString(token):
+		c.wrong("EMBEDDED_TOKEN", "looks like a bcrypt hash, which the server would compare with the hash of what it is given: expected the token itself")
+	case len(token) > maxToken:
+		c.wrong("EMBEDDED_TOKEN", "is too long: expected at most %d bytes", maxToken)
+	}
 	if strings.ContainsAny(c.NATSPassword.reveal(), "\r\n") {
 		c.wrong("NATS_PASSWORD", "holds a line break: expected one line")
 	}
 }
+
+// bcryptHash is what nats-server takes for a hashed token.
+var bcryptHash = regexp.MustCompile(`^\$2[abxy]\$`)
 
 func (c *checker) checkToken(name string, s secret) {
 	if !visible(s.reveal()) {

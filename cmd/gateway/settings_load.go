@@ -171,9 +171,14 @@ func (v variable) filePath() string {
 // readSecretFile returns what a file holds but its last line break, which
 // editors and echo put there. The error is the rest of a sentence about the file.
 func readSecretFile(path string) (string, error) {
-	content, err := os.ReadFile(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return "", errors.New("cannot be read: " + cause(err))
+	}
+	defer file.Close()
+	content, err := readBounded(file)
+	if err != nil {
+		return "", err
 	}
 	return trimSecret(content)
 }

@@ -136,7 +136,7 @@ func (g *gateway) localConfig(sync func() error) publish.Config {
 	cfg := g.settings.streamConfig()
 	cfg.InProcess, cfg.Failed = g.embedded, g.embedded.Failed
 	cfg.Token = g.settings.EmbeddedToken.reveal()
-	cfg.Secret = g.secrets.toLogIn(func(s *settings) secret { return s.EmbeddedToken }, false)
+	cfg.Secret = g.secrets.toLogIn(func(s *settings) secret { return s.EmbeddedToken })
 	cfg.DataDir, cfg.Sync = g.settings.DataDir, sync
 	cfg.Replicas, cfg.Relayed = 1, g.settings.Relay
 	cfg.Fallback = cfg.Fallback && !cfg.Relayed // where the consumers are
@@ -146,7 +146,7 @@ func (g *gateway) localConfig(sync func() error) publish.Config {
 // clusterConfig is that of the settings for a gateway that runs on when secrets change.
 func (g *gateway) clusterConfig() publish.Config {
 	cfg := g.settings.clusterConfig()
-	cfg.Secret = g.secrets.toLogIn(func(s *settings) secret { return cmp.Or(s.NATSPassword, s.NATSToken) }, true)
+	cfg.Secret = g.secrets.toLogIn(func(s *settings) secret { return cmp.Or(s.NATSPassword, s.NATSToken) })
 	return cfg
 }
 

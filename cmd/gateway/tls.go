@@ -170,7 +170,8 @@ func (l *handshakeLog) count(remote, cause string) {
 		l.failed.WithLabelValues(f.reason).Inc()
 		if f.help != "" {
 			l.limit[f.reason].Do(func() {
-				l.log.Warn("TLS handshake failed", "reason", f.reason, "error", cause, "help", f.help, "remote", remote)
+				// What the caller's certificate says can be long.
+				l.log.Warn("TLS handshake failed", "reason", f.reason, "error", fmt.Sprintf("%.300s", cause), "help", f.help, "remote", remote)
 			})
 		}
 		return
