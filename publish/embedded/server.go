@@ -94,7 +94,7 @@ func (s *Server) start() error {
 	if err != nil {
 		return fmt.Errorf("embedded NATS server: %w", err)
 	}
-	log := &bridge{log: s.log}
+	log := newBridge(s.log)
 	ns.SetLoggerV2(log, false, false, false)
 	ns.Start()
 	if err := checkStarted(ns, log, &s.cfg); err != nil {

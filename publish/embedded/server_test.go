@@ -128,7 +128,7 @@ func TestLock(t *testing.T) {
 
 func TestLogLevels(t *testing.T) {
 	var out bytes.Buffer
-	log := &bridge{log: slog.New(slog.NewTextHandler(&out, nil))}
+	log := newBridge(slog.New(slog.NewTextHandler(&out, nil)))
 	log.Noticef("notice %d", 1)
 	log.Warnf("warning %d", 2)
 	log.Errorf("error %d", 3)
@@ -138,6 +138,26 @@ func TestLogLevels(t *testing.T) {
 	}
 	if !log.log.Enabled(context.Background(), slog.LevelInfo) {
 		t.Error("the test's logger is off")
+	}
+}
+
+// TestRefusedLoginsDoNotFillTheLog: a consumer with an old token tries again and again.
+func TestRefusedLoginsDoNotFillTheLog(t *testing.T) {
+	var log natstest.Log
+	s, err := Start(Config{Dir: t.TempDir(), Host: "127.0.0.1", Port: -1, Token: "new"}, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	for range 20 {
+		if nc, err := nats.Connect(s.ClientURL(), nats.Token("old")); err == nil {
+			nc.Close()
+			t.Fatal("let in")
+		}
+	}
+	natstest.Eventually(t, "a line about it", func() bool { return strings.Contains(log.String(), "authentication error") })
+	if n := strings.Count(log.String(), "authentication error"); n > 5 || strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("%d lines\n%s", n, log.String())
 	}
 }
 
