@@ -17,7 +17,8 @@ secret.
 {{- if include "postback-gateway.stateful" . }}
 {{- /* A directory of the gateway's own: the root of a volume belongs to others too (lost+found). */}}
 {{- $_ := set $env "GATEWAY_DATA_DIR" (printf "%s/data" (include "postback-gateway.dataMount" .)) }}
-{{- $_ := set $env "GATEWAY_EMBEDDED_LISTEN" (ternary "off" (ternary ":4222" "127.0.0.1:4222" .Values.consumers.enabled) (eq .Values.mode "relay")) }}
+{{- /* Also where nobody consumes here: the commands within the pod use it (gateway tail, forget). */}}
+{{- $_ := set $env "GATEWAY_EMBEDDED_LISTEN" (ternary ":4222" "127.0.0.1:4222" (and .Values.consumers.enabled (eq .Values.mode "embedded"))) }}
 {{- end }}
 {{- if ne .Values.mode "embedded" }}
 {{- $_ := set $env "GATEWAY_NATS_URL" (join "," .Values.nats.urls) }}
