@@ -27,32 +27,37 @@ type Person struct {
 
 // Erasure is what is to be forgotten.
 type Erasure struct {
-	Person
+	People []Person
 	// Erase has the messages erased; otherwise they are only counted.
 	Erase bool
 }
 
-// Holding is what one stream holds, or held, of a person.
+// Holding is what one stream holds, or held, of the people.
 type Holding struct {
-	Stream   string
-	Missing  bool     // there is no such stream
-	Messages int      // found; all of them are erased where that was asked for
-	Others   []string // further ids of the person in these events, as platform:account:id, sorted
+	Stream  string
+	Missing bool // there is no such stream
+	// Incomplete says that an error came before the end: Messages is what was done
+	// until then, and there may be more.
+	Incomplete bool
+	Messages   int      // found, each counted once; all of them are erased where that was asked for
+	Others     []string // further ids of the people in these events, as platform:account:id, sorted
 }
 
 // Forget looks through the events, the unclaimed ones and the dead letters of
-// cfg's streams for messages of a person, and erases them where it is asked to:
+// cfg's streams for messages of people, and erases them where it is asked to:
 // the server takes each one out of the stream and overwrites it in its file. A dead
-// letter is one of the person where what is kept of its body has the user's id in
+// letter is one of a person where what is kept of its body has the user's id in
 // it, whatever the account: what could not be read does not tell more.
 //
-// What is stored while it looks is found too, but not what is stored later.
-// Where a relay moves the stream, messages are erased when it has moved them: it may
-// have them in memory already, and nobody could tell afterwards. So the cluster can
-// be looked through next. The same holds for the fallback, and for the unclaimed.
+// Everything that was stored before it looks is found, and most of what is stored
+// meanwhile. Where a relay moves the stream, messages are erased when it has moved
+// them: it may have them in memory already, and nobody could tell afterwards. So the
+// cluster can be looked through next. The same holds for the fallback, and for the
+// unclaimed.
 //
-// The error says what could not be read or erased; what is returned with it was
-// done. It uses the connection's error handler.
+// It returns a Holding for each stream, also with an error. The error says what could
+// not be read or erased; that there is no stream of events is one, that another is
+// missing is none. It uses the connection's error handler.
 func Forget(ctx context.Context, nc *nats.Conn, cfg Config, e Erasure) ([]Holding, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -66,16 +71,20 @@ func Forget(ctx context.Context, nc *nats.Conn, cfg Config, e Erasure) ([]Holdin
 			cancel(fmt.Errorf("%w: expected a user who may read the streams and delete from them", err))
 		}
 	})
-	var all []Holding
-	for _, place := range e.places(&cfg) {
-		held, err := place.forget(ctx, js, e)
-		all = append(all, held)
+	where := places(&cfg)
+	all := make([]Holding, len(where))
+	for i, place := range where {
+		all[i] = Holding{Stream: place.stream, Incomplete: true}
+	}
+	for i, place := range where {
+		err := place.forget(ctx, js, e, &all[i])
 		if cause := context.Cause(ctx); errors.Is(cause, nats.ErrPermissionViolation) {
 			err = cause
 		}
 		if err != nil {
 			return all, fmt.Errorf("stream %s: %w", place.stream, err)
 		}
+		all[i].Incomplete = false
 	}
 	return all, nil
 }
@@ -83,26 +92,36 @@ func Forget(ctx context.Context, nc *nats.Conn, cfg Config, e Erasure) ([]Holdin
 // place is a stream in which there can be messages of a person.
 type place struct {
 	stream  string
-	filters []string
-	about   func(data []byte) (others []string, yes bool)
+	must    bool // there be such a stream
+	filters func(*Person) []string
+	about   func(p *Person, data []byte) (others []string, yes bool)
 }
 
 // places are in the order in which messages get from one to the other.
-func (e *Erasure) places(cfg *Config) []place {
-	account := "*"
-	if e.Account != "" {
-		account = schema.EscapeToken(e.Account)
-	}
-	events := strings.Join([]string{cfg.Root, e.Platform, account, "*", "*"}, ".")
-	letters := []string{schema.DeadLetterRoot + cfg.Root + "." + e.Platform + ".*"}
-	if e.Platform != schema.Telegram {
-		letters = append(letters, schema.DeadLetterRoot+cfg.Root+"."+schema.UnknownPlatform+".*")
-	}
+func places(cfg *Config) []place {
 	return []place{
-		{cfg.Stream, []string{events}, e.inEvent},
-		{cfg.unclaimedStream(), []string{unclaimedRoot + events}, e.inEvent},
-		{cfg.deadLetterStream(), letters, e.inDeadLetter},
+		{cfg.Stream, true, func(p *Person) []string { return []string{p.events(cfg.Root)} }, (*Person).inEvent},
+		{cfg.unclaimedStream(), false, func(p *Person) []string { return []string{unclaimedRoot + p.events(cfg.Root)} }, (*Person).inEvent},
+		{cfg.deadLetterStream(), false, func(p *Person) []string { return p.deadLetters(cfg.Root) }, (*Person).inDeadLetter},
 	}
+}
+
+// events is the filter for the events of the person's account.
+func (p *Person) events(root string) string {
+	account := "*"
+	if p.Account != "" {
+		account = schema.EscapeToken(p.Account)
+	}
+	return strings.Join([]string{root, p.Platform, account, "*", "*"}, ".")
+}
+
+// deadLetters are the filters for what came from the person's platform, or may have.
+func (p *Person) deadLetters(root string) []string {
+	filters := []string{schema.DeadLetterRoot + root + "." + p.Platform + ".*"}
+	if p.Platform != schema.Telegram {
+		filters = append(filters, schema.DeadLetterRoot+root+"."+schema.UnknownPlatform+".*")
+	}
+	return filters
 }
 
 // inEvent tells whether the event is one of the person, and what else the person
@@ -138,7 +157,46 @@ func (p *Person) inDeadLetter(data []byte) (others []string, yes bool) {
 		return nil, false
 	}
 	body, err := d.Bytes()
-	return nil, err == nil && holdsWord(body, p.User)
+	if err != nil {
+		return nil, false
+	}
+	if d.Truncated || !json.Valid(body) {
+		return nil, holdsWord(body, p.User)
+	}
+	return nil, holdsValue(body, p.User)
+}
+
+// holdsValue tells whether id is a string or a number of a JSON text, however it is
+// escaped there. In longer text, such as JSON within a string, it has to stand by
+// itself and to be of a kind that hardly stands there by chance.
+func holdsValue(text []byte, id string) bool {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return false // the end
+		}
+		switch value := token.(type) {
+		case string:
+			if value == id || isDistinct(id) && holdsWord([]byte(value), id) {
+				return true
+			}
+		case json.Number:
+			if value.String() == id {
+				return true
+			}
+		}
+	}
+}
+
+// distinctLen is from how many characters on an id counts within longer text: a
+// shorter one could be any number or word.
+const distinctLen = 5
+
+func isDistinct(id string) bool {
+	other := func(r rune) bool { return !isWordRune(r) }
+	return utf8.RuneCountInString(id) >= distinctLen && !strings.ContainsFunc(id, other)
 }
 
 // holdsWord tells whether word stands in text by itself, and not as a part of a
@@ -160,111 +218,156 @@ func holdsWord(text []byte, word string) bool {
 
 func isWordRune(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
-// forget goes on until it finds nothing that has come meanwhile.
-func (p *place) forget(ctx context.Context, js jetstream.JetStream, e Erasure) (Holding, error) {
-	held := Holding{Stream: p.stream}
+func (p *place) forget(ctx context.Context, js jetstream.JetStream, e Erasure, held *Holding) error {
 	stream, err := js.Stream(ctx, p.stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		held.Missing = true
-		return held, nil
+		if p.must {
+			return fmt.Errorf("not found on %s: expected GATEWAY_STREAM to be that of a gateway that stores there", js.Conn().ConnectedUrlRedacted())
+		}
+		return nil
 	}
 	if err != nil {
-		return held, err
+		return err
 	}
-	for from := uint64(1); ; {
-		found, err := p.search(ctx, stream, from)
+	done := map[uint64]bool{} // a message can be one of several people, or of one with two names
+	for _, person := range e.People {
+		pass := pass{place: p, stream: stream, nc: js.Conn(), person: &person}
+		err := pass.forget(ctx, e.Erase, held, done)
+		held.Messages = len(done)
 		if err != nil {
-			return held, err
+			return err
+		}
+	}
+	return nil
+}
+
+// pass looks for one person in one place.
+type pass struct {
+	place  *place
+	stream jetstream.Stream
+	nc     *nats.Conn
+	person *Person
+}
+
+// forget adds to done what it has found and, if asked to, erased. It goes on erasing
+// until it finds nothing that has come meanwhile.
+func (p *pass) forget(ctx context.Context, erase bool, held *Holding, done map[uint64]bool) error {
+	for from := uint64(1); ; {
+		found, err := p.search(ctx, from)
+		if err != nil {
+			return err
 		}
 		held.Others = append(held.Others, found.others...)
 		slices.Sort(held.Others)
 		held.Others = slices.Compact(held.Others)
-		if !e.Erase {
-			held.Messages = len(found.messages)
-			return held, nil
-		}
 		if len(found.messages) == 0 {
-			return held, nil
+			return nil
 		}
-		if err := settle(ctx, stream, slices.Max(found.messages)); err != nil {
-			return held, err
+		if erase {
+			if err := settle(ctx, p.stream, slices.Max(found.messages)); err != nil {
+				return err
+			}
 		}
 		for _, seq := range found.messages {
-			if err := eraseMessage(ctx, stream, seq); err != nil {
-				return held, err
+			if erase {
+				if err := p.erase(ctx, seq); err != nil {
+					return err
+				}
 			}
-			held.Messages++
+			done[seq] = true
 		}
-		from = found.last + 1
+		if !erase {
+			return nil
+		}
+		from = found.next
 	}
 }
 
-// finding is what one pass over a stream has found.
+// finding is what one search through a stream has found.
 type finding struct {
 	messages []uint64 // sequences
 	others   []string
-	last     uint64 // sequence up to which the pass has read
+	next     uint64 // sequence from which on nothing has been read
 }
 
-func (p *place) search(ctx context.Context, stream jetstream.Stream, from uint64) (finding, error) {
-	var found finding
-	err := eachMessage(ctx, stream, jetstream.OrderedConsumerConfig{
-		FilterSubjects:    p.filters,
-		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:       from,
-		InactiveThreshold: time.Minute,
-		Metadata:          map[string]string{LookMetadata: "forget"},
-	}, func(seq uint64, data []byte) {
-		found.last = seq
-		if others, yes := p.about(data); yes {
-			found.messages = append(found.messages, seq)
-			found.others = append(found.others, others...)
+// search looks at every message from a sequence on that is stored now.
+//
+// What the consumer gives is not the whole of it. The client takes a message without
+// a body for one of the server's own where its header has a Status, as anybody who
+// publishes can write it: then it passes over the message, or gives up. A consumer can
+// also stall, or be on a server that is behind. So the end is reached where the
+// stream's leader says so, and whatever it has instead is looked at here.
+func (p *pass) search(ctx context.Context, from uint64) (finding, error) {
+	info, err := p.stream.Info(ctx)
+	if err != nil {
+		return finding{}, err
+	}
+	// Without an end a busy account could keep it here.
+	last := info.State.LastSeq
+	found := finding{next: from}
+	for {
+		if err := p.consume(ctx, &found); err != nil {
+			return found, err
 		}
-	})
-	return found, err
+		if ended, err := p.walk(ctx, &found, last); ended || err != nil {
+			return found, err
+		}
+	}
 }
 
-// How a stream is read. Without heartbeats the client does not see that a request of
-// its own was lost, as happens while a cluster makes the consumer; they have to be
-// missed before readPause ends, after which the server is asked whether there is more.
+func (p *pass) look(found *finding, seq uint64, data []byte) {
+	found.next = seq + 1
+	if others, yes := p.place.about(p.person, data); yes {
+		found.messages = append(found.messages, seq)
+		found.others = append(found.others, others...)
+	}
+}
+
+// How a stream is read. readPause is after how long without a message the leader is
+// asked whether there is more: while a cluster makes the consumer, a request for
+// messages can be lost.
 const (
-	readExpiry    = 10 * time.Second
-	readHeartbeat = 2 * time.Second // two are missed before the client begins anew
-	readPause     = 3 * readHeartbeat
+	readExpiry = 10 * time.Second
+	readPause  = 2 * time.Second
+	readIdle   = time.Minute // after which the server drops a consumer
 )
 
-// eachMessage calls do with every message that the consumer gets, until there are
-// no more now.
-func eachMessage(ctx context.Context, stream jetstream.Stream, cfg jetstream.OrderedConsumerConfig, do func(uint64, []byte)) error {
-	consumer, err := stream.OrderedConsumer(ctx, cfg)
+// consume looks at what a consumer gives, until there is no more or something is
+// wrong with it, which is no error: see search.
+func (p *pass) consume(ctx context.Context, found *finding) error {
+	// An ordered consumer would be made anew for the same message again and again.
+	consumer, err := p.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		FilterSubjects:    p.place.filters(p.person),
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:       found.next,
+		AckPolicy:         jetstream.AckNonePolicy,
+		InactiveThreshold: readIdle,
+		MemoryStorage:     true,
+		Replicas:          1,
+		Metadata:          map[string]string{LookMetadata: "forget"},
+	})
 	if err != nil {
 		return err
 	}
 	if consumer.CachedInfo().NumPending == 0 {
 		return nil
 	}
-	messages, err := consumer.Messages(jetstream.PullExpiry(readExpiry), jetstream.PullHeartbeat(readHeartbeat))
+	messages, err := consumer.Messages(jetstream.PullExpiry(readExpiry))
 	if err != nil {
 		return err
 	}
 	defer messages.Stop()
-	for {
+	for count := uint64(1); ; count++ {
 		m, err := nextMessage(ctx, messages)
-		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			// The last ones may have been purged meanwhile.
-			if info, err := consumer.Info(ctx); err != nil || info.NumPending == 0 {
-				return err
-			}
-			continue
-		}
 		if err != nil {
-			return err
+			return ctx.Err()
 		}
 		meta, err := m.Metadata()
-		if err != nil {
-			return err
+		if err != nil || meta.Sequence.Consumer != count {
+			return nil // one was passed over
 		}
-		do(meta.Sequence.Stream, m.Data())
+		p.look(found, meta.Sequence.Stream, m.Data())
 		if meta.NumPending == 0 {
 			return nil
 		}
@@ -277,18 +380,50 @@ func nextMessage(ctx context.Context, messages jetstream.MessagesContext) (jetst
 	return messages.Next(jetstream.NextContext(ctx))
 }
 
+// walkLen is how many messages are asked for one by one before a consumer is made
+// for those that follow. The server keeps each consumer for readIdle.
+const walkLen = 100
+
+// walk looks at the next messages as the stream's leader has them. It has ended
+// where there is none up to the sequence last.
+func (p *pass) walk(ctx context.Context, found *finding, last uint64) (ended bool, err error) {
+	for range walkLen {
+		m, err := p.following(ctx, found.next)
+		if err != nil || m == nil || m.Sequence > last {
+			return err == nil, err
+		}
+		p.look(found, m.Sequence, m.Data)
+	}
+	return false, nil
+}
+
+// following is the first message at or after a sequence; nil when there is none.
+func (p *pass) following(ctx context.Context, seq uint64) (*jetstream.RawStreamMsg, error) {
+	var first *jetstream.RawStreamMsg
+	for _, filter := range p.place.filters(p.person) {
+		m, err := ask(ctx, p.nc, p.place.stream, question{Seq: seq, Next: filter})
+		if err != nil {
+			return nil, err
+		}
+		if m != nil && (first == nil || m.Sequence < first.Sequence) {
+			first = m
+		}
+	}
+	return first, nil
+}
+
 // eraseTimeout bounds one erasure: the server writes the whole file anew in which
 // the message is, and syncs it.
 const eraseTimeout = 30 * time.Second
 
-func eraseMessage(ctx context.Context, stream jetstream.Stream, seq uint64) error {
+func (p *pass) erase(ctx context.Context, seq uint64) error {
 	erasing, cancel := context.WithTimeout(ctx, eraseTimeout)
 	defer cancel()
-	err := stream.SecureDeleteMsg(erasing, seq)
+	err := p.stream.SecureDeleteMsg(erasing, seq)
 	if err == nil {
 		return nil
 	}
-	if _, missing := stream.GetMsg(erasing, seq); errors.Is(missing, jetstream.ErrMsgNotFound) {
+	if m, failed := ask(ctx, p.nc, p.place.stream, question{Seq: seq}); failed == nil && m == nil {
 		return nil // it was purged meanwhile, or an answer was lost
 	}
 	return fmt.Errorf("message %d is not erased: %w", seq, err)

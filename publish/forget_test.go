@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,6 +54,9 @@ func people() []schema.Item {
 		clickBy("w1", schema.WhatsApp, "9", schema.User{ID: "16505551234", ScopedID: "US.1", ParentScopedID: "US.ENT.1"}),
 		clickBy("w2", schema.WhatsApp, "9", schema.User{ID: "US.1", ScopedID: "US.1"}),
 		clickBy("q1", schema.Messenger, "1", schema.User{Ref: `a"<b>/\u00e9` + "\u00e9"}),
+		clickBy("s1", schema.Messenger, "1", schema.User{Ref: "a*b"}),
+		clickBy("s2", schema.Messenger, "1", schema.User{Ref: "a-b"}),
+		clickBy("s3", schema.Messenger, "*", schema.User{Ref: ">"}),
 		clickBy("t1", schema.Telegram, "shop bot", schema.User{ID: "1001"}),
 		letter(schema.Messenger, `{"sender":{"id":"1001"},"n":1}`),
 		letter(schema.Messenger, `{"sender":{"id":"10015"},"recipient":"71001"}`),
@@ -108,10 +113,13 @@ func TestForgetFindsEveryId(t *testing.T) {
 		{Person{schema.WhatsApp, "", "US.ENT.1"}, 1, 0, "whatsapp:9:16505551234 whatsapp:9:US.1"},
 		{Person{schema.Telegram, "shop bot", "1001"}, 1, 1, ""},
 		{Person{schema.Messenger, "1", `a"<b>/\u00e9` + "\u00e9"}, 1, 0, ""},
+		{Person{schema.Messenger, "1", "a*b"}, 1, 0, ""},
+		{Person{schema.Messenger, "*", "1001"}, 0, 2, ""},
+		{Person{schema.Messenger, "*", ">"}, 1, 0, ""},
 		{Person{schema.Messenger, "3", "1001"}, 0, 2, ""},
 		{Person{schema.Messenger, "1", "100"}, 0, 0, ""},
 	} {
-		all := mustForget(t, js.Conn(), Erasure{Person: test.who})
+		all := mustForget(t, js.Conn(), Erasure{People: []Person{test.who}})
 		got := []int{all[0].Messages, all[2].Messages}
 		if !slices.Equal(got, []int{test.events, test.letters}) || strings.Join(all[0].Others, " ") != test.others || !all[1].Missing {
 			t.Errorf("%+v: %+v", test.who, all)
@@ -119,6 +127,177 @@ func TestForgetFindsEveryId(t *testing.T) {
 	}
 	if after := held(t, js, "POSTBACKS"); !slices.Equal(after, before) {
 		t.Errorf("looking changed %v to %v", before, after)
+	}
+}
+
+func TestForgetFindsIdsInDeadLetters(t *testing.T) {
+	long := strings.Repeat("x", 1<<20) // more than a dead letter can keep
+	for _, test := range []struct {
+		body, id string
+		want     bool
+	}{
+		{`{"user_ref":"cart\/\u00e97"}`, "cart/é7", true},
+		{`{"sender":{"id":"\u0031254159454682919"}}`, "1254159454682919", true},
+		{`{"cart-99":1}`, "cart-99", true},
+		{`{"user_ref":"cart-99"}`, "cart", false},
+		{`{"user_ref":"cart-99"}`, "99", false},
+		{`[16505551234, 1.50]`, "16505551234", true},
+		{`[16505551234, 1.50]`, "1.50", true},
+		{`[16505551234, 1.50]`, "1.5", false},
+		{`[16505551234]`, "6505551234", false},
+		{`{"vcard":"Ana\n1254159454682919"}`, "1254159454682919", true},
+		{`{"vcard":"Ana\n91254159454682919"}`, "1254159454682919", false},
+		{`{"json":"{\"id\":\"1254159454682919\"}"}`, "1254159454682919", true},
+		{`{"text":"call 1234 now"}`, "1234", false},
+		{`{"text":"call 12345 now"}`, "12345", true},
+		{`{"text":"ask for a/b/c/d"}`, "a/b/c/d", false},
+		{`{"id":"1001"`, "1001", true},
+		{`id=1001&x=1`, "1001", true},
+		{"\xff of 1001, and more", "1001", true},
+		{`["1001","` + long + `"]`, "1001", true},
+		{`["` + long + `","1001"]`, "1001", false}, // it is not kept
+		{`1001` + strings.Repeat(" ", 1<<20) + `2`, "1001", true},
+	} {
+		item := letter(schema.Messenger, test.body)
+		m, err := item.Message("postback.v1", 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := Person{Platform: schema.Messenger, User: test.id}
+		if _, got := p.inDeadLetter(m.Data); got != test.want {
+			t.Errorf("%s in %.60s: %t", test.id, test.body, got)
+		}
+	}
+}
+
+// TestForgetPassesForeignMessages: a client of NATS takes a message without a body
+// for one of the server's own where its header has a Status.
+func TestForgetPassesForeignMessages(t *testing.T) {
+	cfg := embeddedConfig(t)
+	p := mustOpen(t, cfg)
+	js := natstest.JetStream(t, "", inProcess(cfg))
+	const gone = "4815162342"
+	by := func(id, account string) schema.Item {
+		return clickBy(id, schema.Messenger, account, schema.User{ID: gone})
+	}
+	for i, test := range []struct {
+		status, description string
+		repeated            int
+	}{
+		{"409", "Consumer Deleted", 1},
+		{"409", "Leadership Change", 1},
+		{"404", "No Messages", 1},
+		{"408", "Request Timeout", 1},
+		{"100", "Idle Heartbeat", 1},
+		{"400", "Bad Request", 1},
+		{"423", "Nats-Wrong-Pin-Id", 1},
+		{"503", "", 1},
+		{"409", "Consumer Deleted", 2*walkLen + 1},
+	} {
+		t.Run(test.status+" "+test.description, func(t *testing.T) {
+			account := strconv.Itoa(100 + i)
+			mustPublish(t, p, by("before"+account, account))
+			for range test.repeated {
+				foreign := nats.NewMsg("postback.v1.messenger." + account + ".plan.x")
+				foreign.Header.Set("Status", test.status)
+				foreign.Header.Set("Description", test.description)
+				if _, err := js.PublishMsg(t.Context(), foreign); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mustPublish(t, p, by("after"+account, account))
+			person := []Person{{schema.Messenger, account, gone}}
+			for _, e := range []Erasure{{People: person}, {People: person, Erase: true}} {
+				if all := mustForget(t, js.Conn(), e); all[0].Messages != 2 {
+					t.Errorf("%+v: %+v", e, all)
+				}
+			}
+			for _, id := range held(t, js, "POSTBACKS") {
+				if strings.HasSuffix(id, account) {
+					t.Errorf("%s is left", id)
+				}
+			}
+		})
+	}
+}
+
+// TestForgetSeesGaps: what the server has sent and the client has not got, as when a
+// connection was lost, is looked at nevertheless. Here another client takes it.
+func TestForgetSeesGaps(t *testing.T) {
+	const n, taken = 1200, 100 // the client asks for 500 at a time
+	cfg := embeddedConfig(t)
+	mustPublish(t, mustOpen(t, cfg), clicks("m", n)...)
+	js := natstest.JetStream(t, "", inProcess(cfg))
+	stream, err := js.Stream(t.Context(), "POSTBACKS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	take := sync.OnceFunc(func() {
+		var name string
+		for info := range stream.ListConsumers(t.Context()).Info() {
+			if info.Config.Metadata[LookMetadata] == "forget" {
+				name = info.Name
+			}
+		}
+		consumer, err := stream.Consumer(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch, err := consumer.Fetch(taken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := 0
+		for range batch.Messages() {
+			got++
+		}
+		if got != taken {
+			t.Fatalf("took %d messages: %v", got, batch.Error())
+		}
+	})
+	p := pass{stream: stream, nc: js.Conn(), person: &Person{}, place: &place{
+		stream:  "POSTBACKS",
+		filters: func(*Person) []string { return []string{"postback.v1.>"} },
+		about:   func(*Person, []byte) ([]string, bool) { take(); return nil, true },
+	}}
+	found, err := p.search(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.IsSorted(found.messages) || len(slices.Compact(found.messages)) != n {
+		t.Errorf("found %d messages of %d", len(found.messages), n)
+	}
+}
+
+// TestForgetCountsOnce: a message of a person with two names, or of two people, is
+// one message.
+func TestForgetCountsOnce(t *testing.T) {
+	cfg := embeddedConfig(t)
+	mustPublish(t, mustOpen(t, cfg), append(people(), letter(schema.Messenger, "1002 and 10015"))...)
+	js := natstest.JetStream(t, "", inProcess(cfg))
+	who := []Person{{schema.Messenger, "1", "1002"}, {schema.Messenger, "1", "from:shop"}, {schema.Messenger, "", "10015"}, {schema.Messenger, "1", "1002"}}
+	for _, erase := range []bool{false, true} {
+		all := mustForget(t, js.Conn(), Erasure{People: who, Erase: erase})
+		if all[0].Messages != 3 || all[2].Messages != 2 {
+			t.Errorf("erase %t: %+v", erase, all)
+		}
+	}
+}
+
+// TestForgetNeedsTheStream: a wrong name of the stream is no proof that nothing is
+// stored.
+func TestForgetNeedsTheStream(t *testing.T) {
+	cfg := embeddedConfig(t)
+	mustPublish(t, mustOpen(t, cfg), people()...)
+	js := natstest.JetStream(t, "", inProcess(cfg))
+	other := testConfig()
+	other.Stream = "OTHER"
+	all, err := Forget(t.Context(), js.Conn(), other, Erasure{People: []Person{{schema.Messenger, "1", "1001"}}})
+	if err == nil || !strings.Contains(err.Error(), "stream OTHER: not found on ") || !strings.Contains(err.Error(), "GATEWAY_STREAM") {
+		t.Errorf("%v", err)
+	}
+	if len(all) != 3 || !all[0].Missing || !all[1].Incomplete || !all[2].Incomplete {
+		t.Errorf("%+v", all)
 	}
 }
 
@@ -145,7 +324,7 @@ func TestForgetOverwrites(t *testing.T) {
 	if n := filesWith(t, dir, gone, "/"); n < 2 {
 		t.Fatalf("%d files hold the id: the test looks for it wrongly", n)
 	}
-	all := mustForget(t, js.Conn(), Erasure{Person: Person{schema.Messenger, "1", gone}, Erase: true})
+	all := mustForget(t, js.Conn(), Erasure{People: []Person{Person{schema.Messenger, "1", gone}}, Erase: true})
 	if all[0].Messages != 2 || all[2].Messages != 1 {
 		t.Errorf("%+v", all)
 	}
@@ -206,7 +385,7 @@ func TestForgetOnEveryReplica(t *testing.T) {
 	inStreams := func() int { return filesWith(t, all, gone, "/streams/POSTBACKS/") }
 	eventually(t, "every replica has it on disk", func() bool { return inStreams() == 3 })
 	js := natstest.JetStream(t, c.URL())
-	if held := mustForget(t, js.Conn(), Erasure{Person: Person{schema.Messenger, "1", gone}, Erase: true}); held[0].Messages != 1 {
+	if held := mustForget(t, js.Conn(), Erasure{People: []Person{Person{schema.Messenger, "1", gone}}, Erase: true}); held[0].Messages != 1 {
 		t.Errorf("%+v", held)
 	}
 	eventually(t, "no replica has it", func() bool { return inStreams() == 0 })
@@ -221,7 +400,7 @@ func TestForgetWaitsForTheRelay(t *testing.T) {
 	r := startRelayed(t, server, nil)
 	mustPublish(t, r.Publisher, clicks("m", 3)...)
 	eventually(t, "events are taken", func() bool { return r.backlog().Age > 0 })
-	e := Erasure{Person: Person{schema.Messenger, "PAGE", "USER"}, Erase: true}
+	e := Erasure{People: []Person{Person{schema.Messenger, "PAGE", "USER"}}, Erase: true}
 	_, err := Forget(withDeadline(t, time.Second), r.local.Conn(), testConfig(), e)
 	if err == nil || !strings.Contains(err.Error(), "consumer relay has not moved what was found") || len(held(t, r.local, "POSTBACKS")) != 3 {
 		t.Fatalf("with the cluster away: %v", err)
@@ -249,7 +428,7 @@ func TestForgetPassesWhatIsLeftBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustPublish(t, p, clicks("m", 3)...)
-	if all := mustForget(t, js.Conn(), Erasure{Person: Person{schema.Messenger, "PAGE", "USER"}, Erase: true}); all[0].Messages != 3 {
+	if all := mustForget(t, js.Conn(), Erasure{People: []Person{Person{schema.Messenger, "PAGE", "USER"}}, Erase: true}); all[0].Messages != 3 {
 		t.Errorf("%+v", all)
 	}
 }
@@ -261,7 +440,7 @@ func TestForgetNeedsPermission(t *testing.T) {
 	cfg := serverConfig(s)
 	cfg.User, cfg.Password = "gateway", "gateway_password"
 	mustPublish(t, mustOpen(t, cfg), people()...)
-	e := Erasure{Person: Person{schema.Messenger, "1", "1001"}, Erase: true}
+	e := Erasure{People: []Person{Person{schema.Messenger, "1", "1001"}}, Erase: true}
 	nc, _ := connectAs(t, s, nats.UserInfo("gateway", "gateway_password"))
 	start := time.Now()
 	_, err := Forget(t.Context(), nc, cfg, e)
@@ -282,7 +461,7 @@ func TestForgetWithLeastPrivilege(t *testing.T) {
 		{ user: gateway, password: x }
 		{ user: privacy, password: x, permissions: {
 			publish: [
-				"$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.CREATE.*.>", "$JS.API.CONSUMER.MSG.NEXT.*.*", "$JS.API.STREAM.MSG.DELETE.*"
+				"$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.CREATE.*.>", "$JS.API.CONSUMER.MSG.NEXT.*.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.STREAM.MSG.DELETE.*"
 				"$JS.API.CONSUMER.INFO.*.relay", "$JS.API.CONSUMER.INFO.*.fallback"
 			]
 			subscribe: ["_INBOX.>"]
@@ -292,7 +471,7 @@ func TestForgetWithLeastPrivilege(t *testing.T) {
 	cfg.User, cfg.Password = "gateway", "x"
 	mustPublish(t, mustOpen(t, cfg), people()...)
 	nc, _ := connectAs(t, s, nats.UserInfo("privacy", "x"))
-	if all := mustForget(t, nc, Erasure{Person: Person{schema.Messenger, "1", "1001"}, Erase: true}); all[0].Messages != 1 || all[2].Messages != 2 {
+	if all := mustForget(t, nc, Erasure{People: []Person{Person{schema.Messenger, "1", "1001"}}, Erase: true}); all[0].Messages != 1 || all[2].Messages != 2 {
 		t.Errorf("%+v", all)
 	}
 	// It is a way to erase, and to nothing else.

@@ -90,7 +90,7 @@ func (l *lane) subscribe(ctx context.Context) (*reader, error) {
 func (l *lane) passDisguised(ctx context.Context, local *link, at *jetstream.ConsumerResetResponse) (*jetstream.ConsumerResetResponse, bool, error) {
 	setUp, cancel := context.WithTimeout(ctx, setUpTimeout)
 	defer cancel()
-	m, err := firstFrom(setUp, local.nc, l.from, at.ResetSeq, ">")
+	m, err := ask(setUp, local.nc, l.from, question{Seq: at.ResetSeq, Next: ">"})
 	if err != nil || m == nil || !isDisguised(m) {
 		return at, false, err
 	}
@@ -144,7 +144,7 @@ func (l *lane) backlog(ctx context.Context) (n uint64, age time.Duration, err er
 	if n == 0 {
 		return 0, 0, nil
 	}
-	first, err := firstFrom(ctx, local.nc, l.from, moved+1, ">")
+	first, err := ask(ctx, local.nc, l.from, question{Seq: moved + 1, Next: ">"})
 	if err != nil || first == nil { // nil: they were moved meanwhile
 		return n, 0, err
 	}

@@ -81,7 +81,7 @@ func (r *relayed) arrivedMessages() (all []*jetstream.RawStreamMsg) {
 	r.t.Helper()
 	nc := natstest.JetStream(r.t, r.server.URL()).Conn()
 	for seq := uint64(1); ; {
-		m, err := firstFrom(withDeadline(r.t, 5*time.Second), nc, "POSTBACKS", seq, ">")
+		m, err := ask(withDeadline(r.t, 5*time.Second), nc, "POSTBACKS", question{Seq: seq, Next: ">"})
 		if err != nil {
 			r.t.Fatal(err)
 		}

@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -137,46 +136,6 @@ const statusHeader = "Status"
 // another program's may not.
 func isDisguised(m *jetstream.RawStreamMsg) bool {
 	return len(m.Data) == 0 && m.Header.Get(statusHeader) != ""
-}
-
-// firstFrom returns the first message at a sequence or behind it whose subject fits
-// the filter; nil where there is none. It asks for an answer in JSON: what the library
-// asks for comes as the message itself, which may be disguised.
-func firstFrom(ctx context.Context, nc *nats.Conn, stream string, seq uint64, filter string) (*jetstream.RawStreamMsg, error) {
-	question, err := json.Marshal(map[string]any{"seq": seq, "next_by_subj": filter})
-	if err != nil {
-		return nil, err
-	}
-	reply, err := nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, question)
-	if err != nil {
-		return nil, err
-	}
-	var answer struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message struct {
-			Subject  string    `json:"subject"`
-			Sequence uint64    `json:"seq"`
-			Header   []byte    `json:"hdrs"`
-			Data     []byte    `json:"data"`
-			Time     time.Time `json:"time"`
-		} `json:"message"`
-	}
-	switch err := json.Unmarshal(reply.Data, &answer); {
-	case err != nil:
-		return nil, err
-	case answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
-		return nil, nil
-	case answer.Error != nil:
-		return nil, answer.Error
-	}
-	m := &answer.Message
-	header := nats.Header{}
-	if len(m.Header) > 0 {
-		if header, err = nats.DecodeHeadersMsg(m.Header); err != nil {
-			return nil, fmt.Errorf("message %d of stream %s has a header that cannot be read: %w", m.Sequence, stream, err)
-		}
-	}
-	return &jetstream.RawStreamMsg{Subject: m.Subject, Sequence: m.Sequence, Header: header, Data: m.Data, Time: m.Time}, nil
 }
 
 // insist returns when the streams have acknowledged all messages, in their order,

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -83,14 +85,10 @@ func (f *forget) prepare(cmd *cobra.Command, args []string) error {
 // wrongPerson says why nobody in particular is meant; empty where somebody is.
 func wrongPerson(p publish.Person) string {
 	known := []string{schema.Messenger, schema.Instagram, schema.WhatsApp, schema.Telegram}
-	switch {
-	case !slices.Contains(known, p.Platform):
+	if !slices.Contains(known, p.Platform) {
 		return fmt.Sprintf("platform %q is unknown: expected one of %s", p.Platform, strings.Join(known, ", "))
-	case strings.ContainsAny(p.Account+p.User, "*>"):
-		return fmt.Sprintf("%q: expected the ids of one person, without wildcards", p.Account+":"+p.User)
-	default:
-		return ""
 	}
+	return ""
 }
 
 // store is a server that can hold events.
@@ -124,14 +122,14 @@ func (f *forget) run(ctx context.Context, s *settings, w, note io.Writer) error 
 	fmt.Fprintln(t, "STORE\tSTREAM\tMESSAGES")
 	total, others := 0, []string{}
 	for _, one := range stores {
-		held, failed := f.in(ctx, one.cfg)
-		err = errors.Join(err, failed)
+		held, failed := f.in(ctx, one)
 		for _, h := range held {
 			fmt.Fprintf(t, "%s\t%s\t%s\n", one.name, h.Stream, amount(h))
 			total += h.Messages
 			others = append(others, h.Others...)
 		}
 		if failed != nil {
+			err = failed
 			break // what is erased there later could come here again
 		}
 	}
@@ -139,38 +137,35 @@ func (f *forget) run(ctx context.Context, s *settings, w, note io.Writer) error 
 		return err
 	}
 	f.remark(note, total, others)
+	s.remarkStore(note)
 	return nil
 }
 
 // in forgets everybody in one store. What it returns has a row for each stream.
-func (f *forget) in(ctx context.Context, cfg publish.Config) ([]publish.Holding, error) {
-	nc, err := publish.Dial(cfg, "postback-gateway forget")
+func (f *forget) in(ctx context.Context, one store) ([]publish.Holding, error) {
+	nc, err := publish.Dial(one.cfg, "postback-gateway forget")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", one.name, err)
 	}
 	defer nc.Close()
-	var all []publish.Holding
-	for _, person := range f.people {
-		held, err := publish.Forget(ctx, nc, cfg, publish.Erasure{Person: person, Erase: f.yes})
-		for i, h := range held {
-			if i == len(all) {
-				all = append(all, publish.Holding{Stream: h.Stream, Missing: h.Missing})
-			}
-			all[i].Messages += h.Messages
-			all[i].Others = append(all[i].Others, h.Others...)
-		}
-		if err != nil {
-			return all, err
-		}
+	held, err := publish.Forget(ctx, nc, one.cfg, publish.Erasure{People: f.people, Erase: f.yes})
+	if err != nil {
+		return held, fmt.Errorf("%s: %w", one.name, err)
 	}
-	return all, nil
+	return held, nil
 }
 
 func amount(h publish.Holding) string {
-	if h.Missing {
+	switch {
+	case h.Missing:
 		return "no such stream"
+	case h.Incomplete && h.Messages == 0:
+		return "?"
+	case h.Incomplete:
+		return fmt.Sprintf("%d or more", h.Messages)
+	default:
+		return fmt.Sprint(h.Messages)
 	}
-	return fmt.Sprint(h.Messages)
 }
 
 // remark says what the numbers mean, and what is left to do.
@@ -189,6 +184,16 @@ func (f *forget) remark(w io.Writer, total int, others []string) {
 	default:
 		fmt.Fprintln(w, "nothing is erased yet: run it again with --yes")
 	}
+}
+
+// remarkStore tells of events on this machine that the settings do not lead to.
+func (s *settings) remarkStore(w io.Writer) {
+	dir := filepath.Join(s.DataDir, "nats")
+	if _, err := os.Stat(dir); s.embedded() || err != nil {
+		return
+	}
+	fmt.Fprintf(w, "this machine's data directory %s still holds a store, which was not looked into: run a gateway on it with GATEWAY_RELAY=true or "+
+		"without GATEWAY_NATS_URL, and this command with the same settings; or delete %s where nothing in it is needed\n", s.DataDir, dir)
 }
 
 // names tells whether the command line has this id too.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
+	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
@@ -18,8 +19,6 @@ func TestForgetCommandLine(t *testing.T) {
 		{[]string{"messenger:1"}, `"messenger:1" names nobody: expected PLATFORM:ACCOUNT:USER, an event's partitionkey`},
 		{[]string{"messenger::u"}, `"messenger::u" names nobody: expected PLATFORM:ACCOUNT:USER, an event's partitionkey`},
 		{[]string{"facebook:1:u"}, `platform "facebook" is unknown: expected one of messenger, instagram, whatsapp, telegram`},
-		{[]string{"messenger:*:u"}, `"*:u": expected the ids of one person, without wildcards`},
-		{[]string{"messenger:1:>"}, `"1:>": expected the ids of one person, without wildcards`},
 		{[]string{"--user", "u"}, "expected --platform and --user together"},
 		{[]string{"--platform", "messenger"}, "expected --platform and --user together"},
 	} {
@@ -48,7 +47,12 @@ func TestForget(t *testing.T) {
 	unclaimed.next()
 	unclaimed.next()
 
-	table, said := p.command("forget", "messenger:1:1001")
+	table, said := p.command("forget", "--yes", "messenger:1:100*", "messenger:*:>")
+	wantTable(t, table, "embedded POSTBACKS 0", "embedded POSTBACKS_UNCLAIMED 0", "embedded POSTBACKS_DEADLETTER 0")
+	if said != "nothing is stored of whom you named\n" {
+		t.Errorf("said %s", said)
+	}
+	table, said = p.command("forget", "messenger:1:1001")
 	wantTable(t, table, "embedded POSTBACKS 1", "embedded POSTBACKS_UNCLAIMED 1", "embedded POSTBACKS_DEADLETTER 1")
 	if said != "nothing is erased yet: run it again with --yes\n" {
 		t.Errorf("said %s", said)
@@ -82,6 +86,46 @@ func TestForgetWithRelay(t *testing.T) {
 	wantTable(t, table, "embedded POSTBACKS 1", "embedded POSTBACKS_UNCLAIMED no such stream", "embedded POSTBACKS_DEADLETTER 0",
 		"cluster POSTBACKS 1", "cluster POSTBACKS_UNCLAIMED no such stream", "cluster POSTBACKS_DEADLETTER 0")
 	p.terminate()
+}
+
+// TestForgetInTheClusterAlone: what was not looked into is not said to hold nothing.
+func TestForgetInTheClusterAlone(t *testing.T) {
+	cluster := natstest.Start(t, "")
+	dir := t.TempDir()
+	p := startGateway(t, dir, "GATEWAY_NATS_URL="+cluster.URL())
+	p.mustPost(simulate.Messenger(simulate.Click{Account: "1", User: "1001", Payload: "plan:pro", ID: "m_1"}))
+	const remark = " still holds a store, which was not looked into: "
+	if _, said := p.command("forget", "messenger:1:1001"); strings.Contains(said, remark) {
+		t.Errorf("without a store it said %s", said)
+	}
+	p.terminate()
+	startGateway(t, dir).terminate() // which stores on this machine
+	table, said := p.command("forget", "messenger:1:1001")
+	wantTable(t, table, "cluster POSTBACKS 1", "cluster POSTBACKS_UNCLAIMED no such stream", "cluster POSTBACKS_DEADLETTER 0")
+	if !strings.Contains(said, "this machine's data directory ./data"+remark) {
+		t.Errorf("said %s", said)
+	}
+	setenv(t, env("NATS_URL", cluster.URL(), "STREAM", "OTHER", "DATA_DIR", t.TempDir()))
+	status, table, said := runGateway("forget", "messenger:1:1001")
+	want := "gateway: cluster: stream OTHER: not found on " + cluster.URL() + ": expected GATEWAY_STREAM to be that of a gateway that stores there\n"
+	if status != exitFailed || said != want {
+		t.Errorf("status %d\nsaid: %swant: %s", status, said, want)
+	}
+	wantTable(t, table, "cluster OTHER no such stream", "cluster OTHER_UNCLAIMED ?", "cluster OTHER_DEADLETTER ?")
+}
+
+func TestForgetAmount(t *testing.T) {
+	for want, h := range map[string]publish.Holding{
+		"0":              {},
+		"3":              {Messages: 3},
+		"3 or more":      {Messages: 3, Incomplete: true},
+		"?":              {Incomplete: true},
+		"no such stream": {Missing: true, Incomplete: true},
+	} {
+		if got := amount(h); got != want {
+			t.Errorf("%+v: %s", h, got)
+		}
+	}
 }
 
 func wantTable(t *testing.T, table string, want ...string) {
