@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"net"
+	"os"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/postback-gateway/gateway/ingest"
@@ -73,23 +76,34 @@ func (g *gateway) startSync() (func() error, error) {
 	if g.settings.Sync == syncInterval {
 		return nil, nil
 	}
-	sync, err := embedded.OpenSync(g.settings.DataDir)
+	disk, err := embedded.OpenSync(g.settings.DataDir)
 	if err != nil {
 		if g.settings.Sync == syncGroup {
 			g.log.Warn("GATEWAY_SYNC=group is not possible here: events are synced one by one, as with always, for what that is worth on this filesystem", "reason", err)
 		}
 		return nil, nil
 	}
-	g.onStop("sync", func(context.Context) error { return sync.Close() })
+	g.onStop("sync", func(context.Context) error { return disk.Close() })
 	// What the last run left unsynced is made durable before anything is said to
 	// be a duplicate of it. With always, too: the server syncs what it stores, and
 	// nothing when it finds a duplicate.
-	err = sync.Sync()
+	err = disk.Sync()
 	if g.settings.Sync == syncAlways {
 		return nil, err
 	}
-	return sync.Sync, err
+	oneMoreProcessor()
+	return disk.Sync, err
 }
+
+// oneMoreProcessor lets Go code run on as many processors as there are while a group
+// sync is under way, as it nearly always is under load: a thread that waits in the
+// kernel keeps the place that it ran Go code in until the runtime takes it away, which
+// is long beside a fast sync. Whoever sets GOMAXPROCS has the last word.
+var oneMoreProcessor = sync.OnceFunc(func() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	}
+})
 
 func (g *gateway) startEmbedded(serverSyncs bool) error {
 	cfg := embedded.Config{Dir: g.settings.DataDir, Token: g.settings.EmbeddedToken.reveal()}
