@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -55,7 +56,30 @@ func (s *sickStore) allow(gateway string) {
 	s.server.Reload()
 }
 
-func (s *sickStore) delete() { s.must(s.client.DeleteStream(s.t.Context(), "POSTBACKS")) }
+// awaitDenied returns when the gateway's user may not publish to a subject any more: a
+// server that is told to reload does so a moment later.
+func (s *sickStore) awaitDenied(subject string) {
+	s.t.Helper()
+	eventually(s.t, "the permission is taken away", func() bool {
+		nc, err := nats.Connect(s.server.URL(), nats.UserInfo("gw", "pw"), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+		if err != nil {
+			return false // while it reloads
+		}
+		defer nc.Close()
+		_ = nc.Publish(subject, []byte("{"))
+		_ = nc.Flush()
+		return errors.Is(nc.LastError(), nats.ErrPermissionViolation)
+	})
+}
+
+// delete tries again: a reload can cut the operator's connection, too.
+func (s *sickStore) delete() {
+	s.t.Helper()
+	eventually(s.t, "the stream is deleted", func() bool {
+		err := s.client.DeleteStream(s.t.Context(), "POSTBACKS")
+		return err == nil || errors.Is(err, jetstream.ErrStreamNotFound)
+	})
+}
 
 // TestSickStore: whatever is wrong with the store, deliveries are answered 503 and
 // /readyz says why, also while nobody delivers; and both go back to normal by
@@ -86,8 +110,8 @@ func TestSickStore(t *testing.T) {
 			(*sickStore).delete},
 		{"deleted, and another in its place",
 			func(s *sickStore) {
-				s.server.Configure(users(`{ user: gw, password: pw, permissions: { publish: { deny: "$JS.API.STREAM.CREATE.*" } } }`))
-				s.server.Reload()
+				s.allow(`{ user: gw, password: pw, permissions: { publish: { deny: "$JS.API.STREAM.CREATE.*" } } }`)
+				s.awaitDenied("$JS.API.STREAM.CREATE.POSTBACKS") // else the gateway makes it again at once
 				s.delete()
 			}, "stream POSTBACKS is gone",
 			func(s *sickStore) { s.allow(gatewayUser) }},
