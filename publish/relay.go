@@ -90,26 +90,11 @@ func (r *Relay) drain(ctx context.Context) (Backlog, error) {
 	defer cancel()
 	for {
 		b, err := r.Backlog(ctx)
-		if err != nil || b.Trouble != "" || waiting.Err() != nil {
+		if err != nil || b.Messages == 0 || b.Trouble != "" || waiting.Err() != nil {
 			return b, err
-		}
-		if b.Messages == 0 && r.caughtUp(ctx) {
-			return b, nil
 		}
 		sleep(waiting, retryWait)
 	}
-}
-
-// caughtUp tells whether the last message of each stream is moved. What is stored in
-// this moment may not count as pending yet: the server tells consumers a little later
-// than it acknowledges.
-func (r *Relay) caughtUp(ctx context.Context) bool {
-	for _, l := range r.lanes {
-		if !l.caughtUp(ctx) {
-			return false
-		}
-	}
-	return true
 }
 
 // Backlog is what waits to be relayed.
