@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
 )
@@ -41,28 +43,12 @@ func startBenchGateway(b *testing.B, dir, sync string) *gatewayProcess {
 
 // benchmarkFrontDoor ends the gateway.
 func benchmarkFrontDoor(b *testing.B, p *gatewayProcess, events, connections int) {
-	d := newBenchDelivery(p.secret(), events)
-	requests := make([][]byte, b.N)
-	for i := range requests {
-		requests[i] = d.request(i)
-	}
-	clients := make([]*benchClient, connections)
-	for i := range clients {
-		clients[i] = newBenchClient(b, p.at.webhook, d.answer())
-	}
+	load := newBenchLoad(b, p, events, connections)
+	requests := load.prepare(b.N)
 	before := p.usage()
-	b.SetBytes(int64(len(d.body)))
+	b.SetBytes(int64(len(load.delivery.body)))
 	b.ResetTimer()
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for _, c := range clients {
-		wg.Go(func() {
-			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
-				c.deliver(b, requests[n-1])
-			}
-		})
-	}
-	wg.Wait()
+	load.post(b, requests)
 	b.StopTimer()
 	used, total := p.usage().minus(before), float64(b.N*events)
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
@@ -70,6 +56,91 @@ func benchmarkFrontDoor(b *testing.B, p *gatewayProcess, events, connections int
 	b.ReportMetric(used.cpu/total*1e6, "server-cpu-µs/event")
 	b.ReportMetric(used.mallocs/total, "server-allocs/event")
 	p.terminate()
+}
+
+// BenchmarkSync compares the ways to sync. Their gateways run side by side and get
+// the load in turns, of a tenth of a second or so each: a machine that becomes slower
+// or faster meanwhile does so for all of them. An operation is one turn of each. It
+// reports the medians, and those of the ratios to GATEWAY_SYNC=always in the same turn.
+// With interval a 200 waits for no sync: more than that no way to sync can give.
+func BenchmarkSync(b *testing.B) {
+	for _, connections := range []int{1, benchConnections} {
+		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) { benchmarkSync(b, connections) })
+	}
+}
+
+func benchmarkSync(b *testing.B, connections int) {
+	turn := map[int]int{1: 200, benchConnections: 2000}[connections]
+	syncs := []string{syncAlways, syncGroup, syncInterval}
+	loads := make([]*benchLoad, len(syncs))
+	for i, sync := range syncs {
+		loads[i] = newBenchLoad(b, startBenchGateway(b, b.TempDir(), sync), 1, connections)
+		loads[i].post(b, loads[i].prepare(turn))
+	}
+	rates, ratios := make([][]float64, len(syncs)), make([][]float64, len(syncs))
+	b.ResetTimer()
+	for n := range b.N {
+		for i := range syncs {
+			i = (i + n) % len(syncs) // nobody is always the first
+			requests := loads[i].prepare(turn)
+			start := time.Now()
+			loads[i].post(b, requests)
+			rates[i] = append(rates[i], float64(turn)/time.Since(start).Seconds())
+		}
+		for i := range syncs {
+			ratios[i] = append(ratios[i], rates[i][n]/rates[0][n])
+		}
+	}
+	for i, sync := range syncs {
+		b.ReportMetric(median(rates[i]), sync+"-requests/s")
+		if i > 0 {
+			b.ReportMetric(median(ratios[i]), sync+"/always")
+		}
+	}
+}
+
+func median(values []float64) float64 {
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// benchLoad delivers to one gateway over connections that it keeps.
+type benchLoad struct {
+	delivery *benchDelivery
+	clients  []*benchClient
+	made     int
+}
+
+func newBenchLoad(b *testing.B, p *gatewayProcess, events, connections int) *benchLoad {
+	l := &benchLoad{delivery: newBenchDelivery(p.secret(), events)}
+	for range connections {
+		l.clients = append(l.clients, newBenchClient(b, p.at.webhook, l.delivery.answer()))
+	}
+	return l
+}
+
+// prepare returns n requests with clicks that were not there before.
+func (l *benchLoad) prepare(n int) [][]byte {
+	requests := make([][]byte, n)
+	for i := range requests {
+		requests[i] = l.delivery.request(l.made)
+		l.made++
+	}
+	return requests
+}
+
+// post returns when all are answered.
+func (l *benchLoad) post(b *testing.B, requests [][]byte) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for _, c := range l.clients {
+		wg.Go(func() {
+			for n := next.Add(1); n <= int64(len(requests)); n = next.Add(1) {
+				c.deliver(b, requests[n-1])
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // benchDelivery is a body in which the ids change and nothing else.
