@@ -3,8 +3,11 @@ package embedded
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"golang.org/x/sys/unix"
 )
 
@@ -12,8 +15,8 @@ import (
 // use, but each call is a sync of its own.
 type Sync struct{ dir *os.File }
 
-// OpenSync prepares the sync of everything that is written to the filesystem of
-// dir. The error says why this machine cannot give it; the server's own sync of
+// OpenSync prepares the sync of everything that is written to the filesystem on which
+// the server of [Config].Dir has its store. The error says why this machine cannot give it; the server's own sync of
 // every message ([Config].SyncAlways) is the way then. The caller closes it.
 //
 // It is syncfs(2) and not fdatasync of the server's files: those would have to be
@@ -21,13 +24,17 @@ type Sync struct{ dir *os.File }
 // that was forgotten is a stream lost in a power cut. What other programs write
 // on the same filesystem is synced with it.
 func OpenSync(dir string) (*Sync, error) {
-	f, err := os.Open(dir)
+	// The store can be a mount of its own; before the first start it is not there.
+	f, err := os.Open(filepath.Join(dir, server.JetStreamStoreDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err = os.Open(dir)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if err := checkFilesystem(int(f.Fd())); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("%s %w", dir, err)
+		return nil, fmt.Errorf("%s %w", f.Name(), err)
 	}
 	return &Sync{f}, nil
 }

@@ -2,8 +2,11 @@ package embedded
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestSync(t *testing.T) {
@@ -24,6 +27,22 @@ func TestSyncRefusesTmpfs(t *testing.T) {
 		t.Skip("no tmpfs here:", err)
 	}
 	if _, err := OpenSync(dir); err == nil || !strings.Contains(err.Error(), "is in memory: nothing there survives") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The store can be on another filesystem than the directory that it is in.
+func TestSyncLooksAtTheStore(t *testing.T) {
+	dir := t.TempDir()
+	store := filepath.Join(dir, "jetstream")
+	if err := os.Mkdir(store, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("none", store, "tmpfs", 0, ""); err != nil {
+		t.Skip("cannot mount:", err)
+	}
+	defer unix.Unmount(store, 0)
+	if _, err := OpenSync(dir); err == nil || !strings.HasPrefix(err.Error(), store+" is in memory") {
 		t.Errorf("got %v", err)
 	}
 }
