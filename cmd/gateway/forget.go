@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postback-gateway/gateway/publish"
+	"github.com/postback-gateway/gateway/publish/embedded"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -188,7 +188,7 @@ func (f *forget) remark(w io.Writer, total int, others []string) {
 
 // remarkStore tells of events on this machine that the settings do not lead to.
 func (s *settings) remarkStore(w io.Writer) {
-	dir := filepath.Join(s.DataDir, "nats")
+	dir := embedded.StoreDir(s.DataDir)
 	if _, err := os.Stat(dir); s.embedded() || err != nil {
 		return
 	}

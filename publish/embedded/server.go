@@ -216,7 +216,10 @@ func (c *Config) options() *server.Options {
 	return opts
 }
 
-func (c *Config) storeDir() string { return filepath.Join(c.Dir, "nats") }
+func (c *Config) storeDir() string { return StoreDir(c.Dir) }
+
+// StoreDir is where the server keeps its files, below [Config].Dir.
+func StoreDir(dir string) string { return filepath.Join(dir, "nats") }
 
 // checkAddress binds the port for a moment, for a message that the server's own
 // start would not give.

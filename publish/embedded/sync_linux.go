@@ -16,19 +16,16 @@ import (
 type Sync struct{ dir *os.File }
 
 // OpenSync prepares the sync of everything that is written to the filesystem on which
-// the server of [Config].Dir has its store. The error says why this machine cannot give it; the server's own sync of
-// every message ([Config].SyncAlways) is the way then. The caller closes it.
+// the server of [Config].Dir has its store. The error says why this machine cannot
+// give it; the server's own sync of every message ([Config].SyncAlways) is the way
+// then. The caller closes it.
 //
 // It is syncfs(2) and not fdatasync of the server's files: those would have to be
 // known, also the new ones and the directories and what is renamed, and each
 // that was forgotten is a stream lost in a power cut. What other programs write
 // on the same filesystem is synced with it.
 func OpenSync(dir string) (*Sync, error) {
-	// The store can be a mount of its own; before the first start it is not there.
-	f, err := os.Open(filepath.Join(dir, server.JetStreamStoreDir))
-	if errors.Is(err, fs.ErrNotExist) {
-		f, err = os.Open(dir)
-	}
+	f, err := openStore(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +34,17 @@ func OpenSync(dir string) (*Sync, error) {
 		return nil, fmt.Errorf("%s %w", f.Name(), err)
 	}
 	return &Sync{f}, nil
+}
+
+// openStore opens the directory of the store, which can be a mount of its own, or what
+// there is of the way to it from dir: the server makes the rest of it there.
+func openStore(dir string) (*os.File, error) {
+	for path := filepath.Join(StoreDir(dir), server.JetStreamStoreDir); ; path = filepath.Dir(path) {
+		f, err := os.Open(path)
+		if !errors.Is(err, fs.ErrNotExist) || path == filepath.Clean(dir) {
+			return f, err
+		}
+	}
 }
 
 // Sync returns when everything that was written before the call is on disk. An

@@ -31,18 +31,21 @@ func TestSyncRefusesTmpfs(t *testing.T) {
 	}
 }
 
-// The store can be on another filesystem than the directory that it is in.
+// The store can be on another filesystem than the directory that it is in. Where it is
+// TestStoreOutlivesTheServer tells.
 func TestSyncLooksAtTheStore(t *testing.T) {
-	dir := t.TempDir()
-	store := filepath.Join(dir, "jetstream")
-	if err := os.Mkdir(store, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("none", store, "tmpfs", 0, ""); err != nil {
-		t.Skip("cannot mount:", err)
-	}
-	defer unix.Unmount(store, 0)
-	if _, err := OpenSync(dir); err == nil || !strings.HasPrefix(err.Error(), store+" is in memory") {
-		t.Errorf("got %v", err)
+	for _, mount := range []string{"nats", "nats/jetstream"} {
+		dir := t.TempDir()
+		store := filepath.Join(dir, mount)
+		if err := os.MkdirAll(store, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Mount("none", store, "tmpfs", 0, ""); err != nil {
+			t.Skip("cannot mount:", err)
+		}
+		defer unix.Unmount(store, 0)
+		if _, err := OpenSync(dir); err == nil || !strings.HasPrefix(err.Error(), store+" is in memory") {
+			t.Errorf("%s: got %v", mount, err)
+		}
 	}
 }
