@@ -1,10 +1,6 @@
 package schema
 
-import (
-	"encoding/json"
-	"strings"
-	"unicode"
-)
+import "encoding/json"
 
 // Payload is what the bot's developer put behind a button, and what the payload
 // rule made of it. Prefix, Action and Rest are the pieces themselves; the tokens
@@ -49,76 +45,27 @@ func ParsePayload(raw string) (Payload, Route) {
 		return p, Route{Prefix: f.unnamed, Action: tokenNone}
 	}
 	p.Prefix, p.Action, p.Rest = splitName(f.name)
-	return p, Route{Prefix: pieceToken(p.Prefix), Action: pieceToken(p.Action)}
+	return p, Route{Prefix: pieceToken(p.Prefix), Action: actionToken(p.Action)}
 }
 
-// RouteReferral returns the route of a referral that came without a payload of
-// the bot's own. Anyone can write a link with a ref, so it is kept apart from
-// the bot's own prefixes: the prefix is reserved and only the action tells the ref.
+// RouteReferral returns the route of a referral without a payload of the bot's
+// own. Anyone can write a link with a ref. So the ref never reaches the prefixes
+// of the bot: the prefix is reserved and only the action shows the ref.
 func RouteReferral(ref string) Route { return reservedRoute(tokenReferral, ref) }
 
 // RouteOptin is [RouteReferral] for an opt-in without a payload.
 func RouteOptin(ref string) Route { return reservedRoute(tokenOptin, ref) }
 
+// maxRefDigits is how many digits the token of a ref may have: with more, a link
+// per person would be a subject per person.
+const maxRefDigits = 4
+
+// reservedRoute applies step 6 of the rule.
 func reservedRoute(reserved, ref string) Route {
 	prefix, _, _ := splitName(ref)
-	return Route{Prefix: reserved, Action: pieceToken(prefix)}
-}
-
-// splitName takes a name apart (steps 3 and 4 of the rule).
-func splitName(name string) (prefix, action string, rest []string) {
-	if isText(name) {
-		return name, "", nil
+	action := pieceToken(prefix)
+	if countDigits(action) > maxRefDigits {
+		action = tokenID
 	}
-	pieces := strings.FieldsFunc(name, isSeparator)
-	switch len(pieces) {
-	case 0:
-		return "", "", nil
-	case 1:
-		prefix, action = cutTail(pieces[0])
-		return prefix, action, nil
-	case 2:
-		return pieces[0], pieces[1], nil
-	default:
-		return pieces[0], pieces[1], pieces[2:]
-	}
-}
-
-// isText tells whether a name is something a person reads rather than something
-// a program wrote: it holds white space or a control character that no known
-// bot framework uses as a separator.
-func isText(name string) bool {
-	return strings.ContainsFunc(name, func(r rune) bool {
-		return (unicode.IsSpace(r) || unicode.IsControl(r)) && !isSeparator(r)
-	})
-}
-
-// isSeparator: all ASCII punctuation but _ and -, and the two control characters
-// that bot frameworks put between the parts of a payload.
-func isSeparator(r rune) bool {
-	switch {
-	case r == '_', r == '-':
-		return false
-	case r == '\f', r == '\x1d':
-		return true
-	default:
-		return '!' <= r && r <= '/' || ':' <= r && r <= '@' || '[' <= r && r <= '`' || '{' <= r && r <= '~'
-	}
-}
-
-// cutTail cuts the longest tail that is a number or an id from a name of one
-// piece, as in add_to_cart_42, so that it does not multiply the prefixes.
-func cutTail(piece string) (prefix, tail string) {
-	if isID(piece) {
-		return piece, ""
-	}
-	for i := 1; i < len(piece); i++ {
-		if c := piece[i]; c != '_' && c != '-' {
-			continue
-		}
-		if t := piece[i+1:]; isDigits(t) || isUUID(t) || len(t) >= 16 && isHex(t) {
-			return piece[:i], t
-		}
-	}
-	return piece, ""
+	return Route{Prefix: reserved, Action: action}
 }

@@ -78,6 +78,11 @@ func TestReservedRoutes(t *testing.T) {
 		"8123991":         "=id",
 		`{"action":"x"}`:  "action",
 		"a b":             "a=20b",
+		"order_8123991":   "order",
+		"a1b2c3d4":        "a1b2c3d4",
+		"a1b2c3d4e5":      "=id",
+		"see 12345":       "=id",
+		"全球":              "=id",
 	} {
 		if got, want := RouteReferral(ref), (Route{"=referral", action}); got != want {
 			t.Errorf("RouteReferral(%q) = %v, want %v", ref, got, want)
@@ -101,6 +106,13 @@ func TestParsePayloadHostile(t *testing.T) {
 		"pairs":      strings.Repeat("?a=b&c=d", n/8) + "&",
 		"tails":      strings.Repeat("_1", n/2),
 		"separators": strings.Repeat(":", n),
+		"ids":        strings.Repeat("_12345", n/6),
+		"no ids":     strings.Repeat("1234_", n/5),
+		"hyphens":    "a" + strings.Repeat("-", n),
+		"calls":      strings.Repeat("(", n) + ")",
+		"arguments":  "f(" + strings.Repeat("a=1,", n/4) + ")",
+		"members":    "{" + strings.Repeat(`"Action":"",`, n/12) + `"action":""}`,
+		"queries":    strings.Repeat("action=&", n/8) + "ACTION=x",
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, route := ParsePayload(raw)

@@ -34,7 +34,7 @@ func pieceToken(piece string) string {
 	if piece == "" {
 		return tokenNone
 	}
-	if isID(piece) {
+	if isID(piece) || len(piece) >= minNumber && isDigits(piece) {
 		return tokenID
 	}
 	token := EscapeToken(piece)
@@ -42,6 +42,17 @@ func pieceToken(piece string) string {
 		return tokenLong
 	}
 	return token
+}
+
+// actionToken is [pieceToken] for an action: an id in it is cut as in a prefix.
+// The event keeps the whole piece.
+func actionToken(action string) string {
+	if !isID(action) {
+		if start, _, found := findID(action); found {
+			action = before(action, start)
+		}
+	}
+	return pieceToken(action)
 }
 
 const upperHex = "0123456789ABCDEF"
@@ -102,29 +113,39 @@ func UnescapeToken(token string) (string, error) {
 	return s, nil
 }
 
-// isID tells whether a piece is an identifier, which as a token of its own would
-// give every order and user a subject.
+// The sizes of an id (step 4 of the rule) and of a number that is never a token
+// of its own (step 5), in characters.
+const (
+	minIDDigits = 5
+	minIDHex    = 16
+	minIDMixed  = 20
+	minMixed    = 4 // digits among them
+	minNumber   = 4
+	uuidLength  = 36
+)
+
+// isID reports whether a piece is an identifier. As a token of its own it would
+// give every order and every user a subject.
 func isID(s string) bool {
 	switch {
-	case len(s) >= 4 && isDigits(s), isUUID(s), len(s) >= 16 && isHex(s):
+	case len(s) >= minIDDigits && isDigits(s), isUUID(s), len(s) >= minIDHex && isHex(s):
 		return true
-	case len(s) < 20:
-		return false
+	default:
+		return len(s) >= minIDMixed && all(s, isAlphanumeric) && countDigits(s) >= minMixed
 	}
-	digits := 0
+}
+
+func countDigits(s string) (n int) {
 	for i := range len(s) {
-		switch c := s[i]; {
-		case isDigit(c):
-			digits++
-		case !isLetter(c):
-			return false
+		if isDigit(s[i]) {
+			n++
 		}
 	}
-	return digits >= 4
+	return n
 }
 
 func isUUID(s string) bool {
-	if len(s) != 36 {
+	if len(s) != uuidLength {
 		return false
 	}
 	for i := range len(s) {
@@ -155,7 +176,8 @@ func all(s string, class func(byte) bool) bool {
 	return s != ""
 }
 
-func isDigit(c byte) bool    { return '0' <= c && c <= '9' }
-func isLetter(c byte) bool   { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
-func isHexDigit(c byte) bool { return isDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F' }
-func isPlain(c byte) bool    { return isLetter(c) || isDigit(c) || c == '_' || c == '-' }
+func isAlphanumeric(c byte) bool { return isLetter(c) || isDigit(c) }
+func isDigit(c byte) bool        { return '0' <= c && c <= '9' }
+func isLetter(c byte) bool       { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
+func isHexDigit(c byte) bool     { return isDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F' }
+func isPlain(c byte) bool        { return isAlphanumeric(c) || c == '_' || c == '-' }
