@@ -24,6 +24,15 @@ type Payload struct {
 	OnKeyboard *bool `json:"on_keyboard,omitempty"`
 }
 
+// DecodeParams decodes the params into v, as json.Unmarshal does. Without a payload
+// or without params v stays as it is.
+func (p *Payload) DecodeParams(v any) error {
+	if p == nil || p.Params == nil {
+		return nil
+	}
+	return json.Unmarshal(p.Params, v)
+}
+
 // Route is the pair of subject tokens that a payload is published under. Both
 // are always set and always valid NATS tokens.
 type Route struct {

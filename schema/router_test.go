@@ -1,0 +1,199 @@
+package schema
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func click(raw string) *Event {
+	p, _ := ParsePayload(raw)
+	d := Data{Platform: Messenger, Account: Account{ID: "1"}, User: User{ID: "2"}, Kind: KindButton, Payload: &p}
+	if raw == "" {
+		d.Payload = nil
+	}
+	return &Event{ID: "e", Time: time.Unix(0, 0), Data: d}
+}
+
+func came(kind Kind, ref string) *Event {
+	e := click("")
+	e.Data.Kind = kind
+	if ref != "" {
+		e.Data.Referral = &Referral{Ref: ref}
+	}
+	return e
+}
+
+// newTestRouter returns a router whose handlers note their name.
+func newTestRouter(register func(r *Router, to func(name string) Handler)) (*Router, *string) {
+	r, called := NewRouter(DefaultRoot), new(string)
+	register(r, func(name string) Handler {
+		return func(context.Context, *Event) error { *called = name; return nil }
+	})
+	return r, called
+}
+
+func TestRouterDispatch(t *testing.T) {
+	r, called := newTestRouter(func(r *Router, to func(string) Handler) {
+		r.Postback(to("answer"), "yes", "no")
+		r.Postback(to("plan"), "plan")
+		r.Postback(to("plan:pro"), "plan:pro")
+		sales := r.Context("sales")
+		sales.Postback(to("buy"), "buy")
+		sales.AnyPostback(to("any in sales"))
+		r.Context("sales/offers").Postback(to("view"), "view")
+		r.Referral(to("spring"), "spring_sale")
+		r.Referral(to("any referral"))
+		r.Optin(to("stop"), "stop")
+	})
+	for name, c := range map[string]struct {
+		event *Event
+		want  string
+	}{
+		"one of two names":         {click("no"), "answer"},
+		"another action":           {click("plan:basic"), "plan"},
+		"params":                   {click(`plan:{"id":1}`), "plan"},
+		"the longest name":         {click("plan:pro:yearly"), "plan:pro"},
+		"letter case counts":       {click("Plan"), ""},
+		"in a context":             {click(`sales/buy:{"id":1}`), "buy"},
+		"any in a context":         {click("sales/see"), "any in sales"},
+		"a sub context":            {click("sales/offers/view"), "view"},
+		"any above a sub context":  {click("sales/offers/other"), "any in sales"},
+		"outside of a context":     {click("buy"), ""},
+		"no payload":               {click(""), ""},
+		"a payload without a name": {click(`{"id":1}`), ""},
+		"one ref":                  {came(KindReferral, "spring_sale"), "spring"},
+		"another ref":              {came(KindReferral, "summer"), "any referral"},
+		"no ref":                   {came(KindReferral, ""), "any referral"},
+		"an opt-in of another ref": {came(KindOptin, "x"), ""},
+		"an opt-in without a ref":  {came(KindOptin, ""), ""},
+		"an opt-out":               {came(KindOptin, "stop"), "stop"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			*called = ""
+			handled, err := r.Dispatch(t.Context(), c.event)
+			if *called != c.want || handled != (c.want != "") || err != nil {
+				t.Errorf("got %q, %v, %v, want %q", *called, handled, err, c.want)
+			}
+		})
+	}
+}
+
+func TestRouterFilterSubjects(t *testing.T) {
+	for name, c := range map[string]struct {
+		register func(r *Router, to func(string) Handler)
+		want     []string
+	}{
+		"nothing": {func(*Router, func(string) Handler) {}, nil},
+		"prefixes": {func(r *Router, to func(string) Handler) { r.Postback(to("a"), "yes", "no") },
+			[]string{"postback.v1.*.*.no.>", "postback.v1.*.*.yes.>"}},
+		"an action": {func(r *Router, to func(string) Handler) { r.Postback(to("a"), "plan:pro") },
+			[]string{"postback.v1.*.*.plan.pro", "postback.v1.*.*.plan.pro.*"}},
+		"an action below its prefix": {func(r *Router, to func(string) Handler) { r.Postback(to("a"), "plan:pro"); r.Postback(to("b"), "plan") },
+			[]string{"postback.v1.*.*.plan.>"}},
+		"two names of one subject": {func(r *Router, to func(string) Handler) { r.Postback(to("a"), "a/b/c", "a/b/d") },
+			[]string{"postback.v1.*.*.a.b", "postback.v1.*.*.a.b.*"}},
+		"an id": {func(r *Router, to func(string) Handler) { r.Postback(to("a"), "order_8123991") },
+			[]string{"postback.v1.*.*.order.=id", "postback.v1.*.*.order.=id.*"}},
+		"escapes": {func(r *Router, to func(string) Handler) { r.Postback(to("a"), "Yes please") },
+			[]string{"postback.v1.*.*.Yes=20please.>"}},
+		"any": {func(r *Router, to func(string) Handler) {
+			r.AnyPostback(to("a"))
+			r.Postback(to("b"), "yes")
+			r.Optin(to("c"))
+		},
+			[]string{"postback.v1.>"}},
+		"referrals": {func(r *Router, to func(string) Handler) { r.Referral(to("a"), "x"); r.Optin(to("b")) },
+			[]string{"postback.v1.*.*.=optin.>", "postback.v1.*.*.=referral.x", "postback.v1.*.*.=referral.x.*"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := newTestRouter(c.register)
+			if got := r.FilterSubjects(); !slices.Equal(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestRouterReturnsTheHandlersError(t *testing.T) {
+	r, want := NewRouter(DefaultRoot), errors.New("no")
+	r.Postback(func(context.Context, *Event) error { return want }, "a")
+	if handled, err := r.Dispatch(t.Context(), click("a")); !handled || !errors.Is(err, want) {
+		t.Errorf("got %v, %v", handled, err)
+	}
+}
+
+func TestRouterPanicsAtMistakes(t *testing.T) {
+	h := func(context.Context, *Event) error { return nil }
+	for name, register := range map[string]func(r *Router){
+		"no name":     func(r *Router) { r.Postback(h) },
+		"empty":       func(r *Router) { r.Postback(h, "") },
+		"separators":  func(r *Router) { r.Postback(h, "::") },
+		"params":      func(r *Router) { r.Postback(h, `plan:{"id":1}`) },
+		"twice":       func(r *Router) { r.Postback(h, "a", "b"); r.Postback(h, "b") },
+		"two for any": func(r *Router) { r.AnyPostback(h); r.AnyPostback(h) },
+		"a context":   func(r *Router) { r.Context("/") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if text, _ := recover().(string); !strings.HasPrefix(text, "schema: ") {
+					t.Errorf("recovered %q", text)
+				}
+			}()
+			register(NewRouter(DefaultRoot))
+		})
+	}
+}
+
+// FuzzRouter shows that the filters and the code agree: an event that a handler
+// takes is on a subject for which the consumer asks.
+func FuzzRouter(f *testing.F) {
+	for _, v := range loadVectors(f, "testdata/payload-vectors.json") {
+		f.Add(v.Raw, "plan:pro")
+		f.Add(v.Raw, v.Raw)
+	}
+	f.Fuzz(func(t *testing.T, raw, name string) {
+		p, route := ParsePayload(raw)
+		if n, _ := ParsePayload(name); n.Prefix == "" || n.Params != nil {
+			return // registering panics
+		}
+		r, called := newTestRouter(func(r *Router, to func(string) Handler) {
+			r.Postback(to("postback"), name)
+			r.Referral(to("referral"), name)
+		})
+		checkAsked := func(e *Event, route Route) {
+			if handled, _ := r.Dispatch(t.Context(), e); !handled {
+				return
+			}
+			subject := route.Subject(DefaultRoot, Messenger, "1")
+			for _, s := range []string{subject, subject + ".p3"} {
+				if !slices.ContainsFunc(r.FilterSubjects(), func(filter string) bool { return matches(filter, s) }) {
+					t.Errorf("%s takes %q, and no filter of %q matches %s", *called, raw, r.FilterSubjects(), s)
+				}
+			}
+		}
+		e := click(raw)
+		if e.Data.Payload != nil {
+			e.Data.Payload = &p
+		}
+		checkAsked(e, route)
+		checkAsked(came(KindReferral, raw), RouteReferral(raw))
+	})
+}
+
+// matches reports whether a NATS filter matches a subject.
+func matches(filter, subject string) bool {
+	want, got := strings.Split(filter, "."), strings.Split(subject, ".")
+	for i, token := range want {
+		switch {
+		case token == ">":
+			return len(got) > i
+		case i >= len(got), token != "*" && token != got[i]:
+			return false
+		}
+	}
+	return len(want) == len(got)
+}
