@@ -33,8 +33,15 @@ func (s *Server) begin(r *http.Request, platform string, began time.Time) (conte
 	return s.startSpan(r, d), d
 }
 
-// takeIn stores what read finds in a body. Only here a delivery takes a slot.
-func (s *Server) takeIn(ctx context.Context, d *delivery, body *body, read func(*batch)) error {
+// takeIn stores what read finds in a body. Only here a delivery takes a slot. A panic
+// becomes an error here already, so that the delivery has its line and its span.
+func (s *Server) takeIn(ctx context.Context, d *delivery, body *body, read func(*batch)) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.recovered(p, d.platform)
+			d.cause = err
+		}
+	}()
 	if err := s.enter(); err != nil {
 		return err
 	}

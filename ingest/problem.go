@@ -39,6 +39,8 @@ var (
 	errBusy     = &problem{Status: http.StatusServiceUnavailable, Detail: "too many requests in flight; deliver again", retryAfter: 1}
 	errDraining = &problem{Status: http.StatusServiceUnavailable, Detail: "shutting down; deliver again", retryAfter: 5}
 
+	errInternal = &problem{Status: http.StatusServiceUnavailable, Detail: "internal error; deliver again", retryAfter: 5}
+
 	errUnknown = refusal(http.StatusInternalServerError, "internal error")
 )
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -140,12 +141,13 @@ func (s *Server) routes() *mux.Router {
 	return router
 }
 
-// observed turns the error of a handler into the answer and counts the request.
+// observed turns the error or the panic of a handler into the answer and counts the
+// request.
 func (s *Server) observed(r route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		start := time.Now()
 		status := http.StatusOK
-		if err := r.handle(w, req); err != nil {
+		if err := s.handle(r, w, req); err != nil {
 			p := problemOf(err)
 			p.write(w)
 			status = p.Status
@@ -153,6 +155,23 @@ func (s *Server) observed(r route) http.Handler {
 		s.metrics.requests.WithLabelValues(r.name, strconv.Itoa(status)).Inc()
 		s.metrics.requestDuration.WithLabelValues(r.name, strconv.Itoa(status)).Observe(time.Since(start).Seconds())
 	})
+}
+
+func (s *Server) handle(r route, w http.ResponseWriter, req *http.Request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.recovered(p, r.name)
+		}
+	}()
+	return r.handle(w, req)
+}
+
+// recovered logs a panic and returns the error that answers the request: without
+// it net/http would close the connection, and every request on it would fail.
+func (s *Server) recovered(p any, place string) error {
+	s.log.Error("panic while handling a request: this is a fault in the gateway, report it",
+		"handler", place, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	return errInternal
 }
 
 // enter lets a delivery in while there is room and refuses it at once otherwise:
