@@ -3,23 +3,35 @@ package ingest
 import (
 	"bytes"
 	"crypto/hmac"
-	"fmt"
 	"net/http"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// diagnoseLimit is the largest body, in bytes, that a failed signature is looked
-// into: it costs a few more HMACs, and anyone can send a wrong signature.
-const diagnoseLimit = 16 << 10
+// Anybody can send a wrong signature, and to diagnose one costs as much as many
+// valid deliveries.
+const (
+	diagnoseLimit     = 16 << 10 // the largest body that is diagnosed, in bytes
+	diagnosePerSecond = 4
+)
+
+// canDiagnose reports whether body may be a re-encoded delivery: a JSON object, which
+// is not parsed for it.
+func canDiagnose(body []byte) bool {
+	if len(body) > diagnoseLimit {
+		return false
+	}
+	object := bytes.TrimSpace(body)
+	return bytes.HasPrefix(object, []byte("{")) && bytes.HasSuffix(object, []byte("}")) && utf8.Valid(object)
+}
 
 // diagnose looks for a better reason for a mismatch than that it is one. Only
 // called after the real check has failed; nothing that it finds makes a request
 // accepted.
 func (v verifier) diagnose(header http.Header, body []byte) signatureError {
 	signature, err := readSignature(header)
-	if err != nil || len(body) > diagnoseLimit {
+	if err != nil {
 		return reasonMismatch
 	}
 	for _, original := range originals(body) {
@@ -80,8 +92,13 @@ func reencode(body []byte, e encoding) []byte {
 
 func appendEscaped(out []byte, r rune) []byte {
 	if r <= 0xffff {
-		return fmt.Appendf(out, `\u%04x`, r)
+		return appendEscape(out, r)
 	}
 	high, low := utf16.EncodeRune(r)
-	return fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+	return appendEscape(appendEscape(out, high), low)
+}
+
+func appendEscape(out []byte, unit rune) []byte {
+	const digits = "0123456789abcdef"
+	return append(out, '\\', 'u', digits[unit>>12], digits[unit>>8&0xf], digits[unit>>4&0xf], digits[unit&0xf])
 }

@@ -85,15 +85,28 @@ func (s *Server) checkSignature(r *http.Request, body []byte) error {
 	}
 	live := s.live.Load()
 	place, err := live.verifier.verify(r.Header, body)
-	if err != nil {
-		s.refuseSignature(r, live.verifier.diagnose(r.Header, body))
-		return errSignature
+	if err == nil {
+		live.verifiedMeta[place-1].Inc()
+		return nil
 	}
-	live.verifiedMeta[place-1].Inc()
-	return nil
+	switch {
+	case !canDiagnose(body):
+		s.refuseSignature(r, reasonMismatch)
+	case s.diagnoses.Allow():
+		s.refuseSignature(r, live.verifier.diagnose(r.Header, body))
+	default:
+		// Not logged: the reason may be a better one, which a request that was
+		// diagnosed a moment ago has told.
+		s.countSignatureFailure(reasonMismatch)
+	}
+	return errSignature
 }
 
 func (s *Server) refuseSignature(r *http.Request, reason signatureError) {
-	s.metrics.signatureFailures.WithLabelValues(labelMeta, string(reason)).Inc()
+	s.countSignatureFailure(reason)
 	s.refusals.write(reason, r.RemoteAddr)
+}
+
+func (s *Server) countSignatureFailure(reason signatureError) {
+	s.metrics.signatureFailures.WithLabelValues(labelMeta, string(reason)).Inc()
 }

@@ -64,6 +64,7 @@ type Server struct {
 	refusals          refusalLog
 	telegramRefusals  refusalLog
 	handshakeRefusals rate.Sometimes
+	diagnoses         *rate.Limiter // of failed signatures
 	metrics           *metrics
 	router            *mux.Router
 	slots             chan struct{}
@@ -87,6 +88,7 @@ func New(cfg Config, pub Publisher, log *slog.Logger, reg prometheus.Registerer)
 		refusals:          newRefusalLog(log, signatureHelp),
 		telegramRefusals:  newRefusalLog(log, telegramHelp),
 		handshakeRefusals: rate.Sometimes{Interval: refusalInterval},
+		diagnoses:         rate.NewLimiter(diagnosePerSecond, diagnosePerSecond),
 		metrics:           newMetrics(reg, cfg.LabelLimit),
 		slots:             make(chan struct{}, cfg.MaxInFlight),
 	}

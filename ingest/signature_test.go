@@ -55,6 +55,8 @@ func TestSignatureReasons(t *testing.T) {
 		{"compact", strings.ReplaceAll(parsed, ": ", ":"), map[string]string{headerSignature: signed}, reasonReencoded},
 		{"line break added", original + "\n", map[string]string{headerSignature: signed}, reasonReencoded},
 		{"cut", original[:20], map[string]string{headerSignature: signed}, reasonMismatch},
+		{"re-encoded, not UTF-8", "{\"t\": \"\xff\"}", map[string]string{headerSignature: signatureOf(testSecret, []byte("{\"t\":\"\xff\"}"))}, reasonMismatch},
+		{"re-encoded, not an object", `[{}, {}]`, map[string]string{headerSignature: signatureOf(testSecret, []byte(`[{},{}]`))}, reasonMismatch},
 		{"re-encoded, too large to look into", parsed + strings.Repeat(" ", diagnoseLimit), map[string]string{headerSignature: signed}, reasonMismatch},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -84,6 +86,32 @@ func TestRefusalLogIsBounded(t *testing.T) {
 	}
 	if n := testutil.ToFloat64(ts.metrics.signatureFailures.WithLabelValues("meta", reasonMissing)); n != 50 {
 		t.Errorf("counted %v", n)
+	}
+}
+
+// TestDiagnosisIsBounded: looking into a failed signature costs as much as many valid
+// deliveries, and anybody can ask for it. What is not looked into is counted and not
+// logged: its reason is unknown.
+func TestDiagnosisIsBounded(t *testing.T) {
+	ts := newTestServer(t, nil)
+	forged := map[string]string{headerSignature: signatureOf(testSecret, []byte(`{"a":1}`))}
+	const requests = 50
+	for range requests {
+		if a := ts.post(t, []byte(`{"a": 1}`), forged); a.status != 401 {
+			t.Fatalf("got %d", a.status)
+		}
+	}
+	count := func(reason string) float64 {
+		return testutil.ToFloat64(ts.metrics.signatureFailures.WithLabelValues("meta", reason))
+	}
+	if n := count(reasonReencoded); n == 0 || n > requests/2 {
+		t.Errorf("%v of %d requests were diagnosed", n, requests)
+	}
+	if n := count(reasonReencoded) + count(reasonMismatch); n != requests {
+		t.Errorf("%v of %d requests were counted", n, requests)
+	}
+	if strings.Contains(ts.log.String(), `"reason":"mismatch"`) {
+		t.Errorf("log: %s", ts.log)
 	}
 }
 
