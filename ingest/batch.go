@@ -148,7 +148,7 @@ func (b *batch) item(i interaction) (schema.Item, error) {
 		i.enrich(&d)
 	}
 	if b.includeRaw {
-		// What is nested too deeply is left out: the click matters more.
+		// What is not safe inside an event is left out: the click matters more.
 		d.Raw, _ = schema.Foreign(i.body)
 	}
 	at, ok := moment(i.timestamp)

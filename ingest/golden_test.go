@@ -263,6 +263,33 @@ func TestIncludeRaw(t *testing.T) {
 	}
 }
 
+// TestNumbersOutOfRange: JSON that a consumer could not decode stays out of the
+// event, wherever it came in; the click is kept.
+func TestNumbersOutOfRange(t *testing.T) {
+	const huge = "1e400"
+	for _, body := range []string{
+		amongGood(`{"sender":{"id":"u"},"recipient":{"id":"1"},"postback":{"mid":"m","payload":"plan:{\"n\":` + huge + `}"}}`),
+		amongGood(`{"sender":{"id":"u"},"recipient":{"id":"1"},"referral":{"ref":"r","odd":` + huge + `}}`),
+		amongGood(`{"sender":{"id":"u"},"recipient":{"id":"1"},"unknown":` + huge + `,"postback":{"mid":"m","payload":"plan"}}`),
+		amongMessages(`{"id":"w","from":"1","type":"interactive","referral":{"source_type":"ad","odd":[` + huge + `]},"interactive":{"type":"nfm_reply","nfm_reply":{"response_json":"{\"n\":` + huge + `}"}}}`),
+	} {
+		ts := newTestServer(t, func(c *Config) { c.IncludeRaw = true })
+		if a := ts.post(t, []byte(body), nil); a.status != 200 {
+			t.Fatalf("%s: got %d", body, a.status)
+		}
+		messages := ts.pub.taken()
+		if len(messages) < 2 {
+			t.Errorf("%s: %d messages", body, len(messages))
+		}
+		for _, m := range messages {
+			checkMessage(t, m)
+			if m.DeadLetter != "" {
+				t.Errorf("not an event: %s", m.Data)
+			}
+		}
+	}
+}
+
 func TestMoment(t *testing.T) {
 	for sent, want := range map[stamp]string{
 		"1527459824":      "2018-05-27T22:23:44Z",

@@ -211,8 +211,8 @@ func (r *messagingReferral) normalize() *schema.Referral {
 	}
 }
 
-// foreignFields leaves out a field that is nested too deeply for an event: the
-// click matters more than what no platform has sent yet.
+// foreignFields leaves out a field that is not safe inside an event: the click matters
+// more than what no platform has sent yet.
 func foreignFields(fields map[string]jsontext.Value) map[string]json.RawMessage {
 	var out map[string]json.RawMessage
 	for name, value := range fields {

@@ -186,6 +186,26 @@ func TestForeign(t *testing.T) {
 	}
 }
 
+// Go cannot decode a number beyond a float64 into an any, and in other languages it
+// becomes Infinity.
+func TestForeignNumbers(t *testing.T) {
+	nines := strings.Repeat("9", 400)
+	for in, accepted := range map[string]bool{
+		`1e308`: true, `-1.7976931348623157e308`: true, `1e-400`: true, `0e999`: true, `9007199254740993`: true, nines[:308]: true,
+		`"1e400"`: true, `"\\\"1e400"`: true, `{"1e400":1}`: true, `0.` + nines: true,
+		`1e400`: false, `-1E+400`: false, `[1,{"a":1e309}]`: false, nines: false, `{"a":"\"","b":1.8e308}`: false,
+	} {
+		got, err := Foreign([]byte(in))
+		if accepted != (err == nil) || !accepted && !errors.Is(err, ErrRange) {
+			t.Errorf("Foreign(%.30s) = %s, %v", in, got, err)
+		}
+		var decoded any
+		if err := json.Unmarshal([]byte(in), &decoded); accepted != (err == nil) {
+			t.Errorf("encoding/json reads %.30s: %v", in, err)
+		}
+	}
+}
+
 func TestItemMessage(t *testing.T) {
 	p, route := ParsePayload("plan:enterprise")
 	d := sampleData()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 )
 
@@ -15,24 +16,80 @@ const MaxDepth = 50
 // ErrDepth says that JSON is nested deeper than [MaxDepth].
 var ErrDepth = errors.New("nested deeper than 50 levels")
 
+// ErrRange says that JSON holds a number that no float64 can hold. A Go consumer
+// cannot decode it into an any, and in other languages it becomes Infinity.
+var ErrRange = errors.New("a number outside of the range of a float64")
+
 // Foreign returns JSON that others wrote in a form that is safe inside an event.
 // It keeps value as it is but for halves of surrogate pairs, which JSON allows
 // in an escape and strict parsers refuse: they become \ufffd, as when the text
-// is decoded. Value has to be valid JSON; it is not changed. The error is [ErrDepth].
+// is decoded. Value has to be valid JSON; it is not changed. The error is [ErrDepth]
+// or [ErrRange].
+//
+// Integers beyond 2^53 are kept digit by digit, and parsers that read numbers as
+// float64 round them.
 func Foreign(value []byte) (json.RawMessage, error) {
-	if depth(value) > MaxDepth {
+	switch {
+	case depth(value) > MaxDepth:
 		return nil, ErrDepth
+	case outOfRange(value):
+		return nil, ErrRange
 	}
 	return mendSurrogates(value), nil
 }
 
-// embed is [Foreign] for params: what is nested too deeply stands in raw alone.
+// embed is [Foreign] for params: what is not safe inside an event stands in raw alone.
 func embed(text string) json.RawMessage {
 	value, err := Foreign([]byte(text))
 	if err != nil {
 		return nil
 	}
 	return value
+}
+
+// mostDigits is the longest number without an exponent that is in range for its
+// length alone.
+const mostDigits = 308
+
+// outOfRange reports whether valid JSON holds a number outside of a float64's range.
+func outOfRange(value []byte) bool {
+	for i := 0; i < len(value); {
+		switch c := value[i]; {
+		case c == '"':
+			i += stringLength(value[i:])
+		case isDigit(c) || c == '-':
+			end := i
+			for end < len(value) && isNumberByte(value[end]) {
+				end++
+			}
+			if number := value[i:end]; len(number) > mostDigits || bytes.ContainsAny(number, "eE") {
+				if _, err := strconv.ParseFloat(string(number), 64); err != nil {
+					return true
+				}
+			}
+			i = end
+		default:
+			i++
+		}
+	}
+	return false
+}
+
+func isNumberByte(c byte) bool {
+	return isDigit(c) || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'
+}
+
+// stringLength returns the length of the JSON string that text begins with.
+func stringLength(text []byte) int {
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(text)
 }
 
 func depth(value []byte) (deepest int) {

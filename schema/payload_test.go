@@ -137,6 +137,18 @@ func TestParsePayloadDeep(t *testing.T) {
 	}
 }
 
+// TestParsePayloadNumbers: the payload is routed as ever, and its params stand in raw alone.
+func TestParsePayloadNumbers(t *testing.T) {
+	for raw, want := range map[string]Route{
+		`{"action":"buy","n":1e400}`: {"buy", "_"},
+		`plan:{"n":[1e400]}`:         {"plan", "_"},
+	} {
+		if p, route := ParsePayload(raw); route != want || p.Params != nil || p.Raw != raw {
+			t.Errorf("%s: got %v, params %s", raw, route, p.Params)
+		}
+	}
+}
+
 var validToken = regexp.MustCompile(`^([A-Za-z0-9_-]|=[0-9A-F]{2}){1,48}$|^=(id|long|json|query)$`)
 
 func checkRoute(t *testing.T, r Route) {
@@ -181,6 +193,10 @@ func checkRoundTrip(t *testing.T, p Payload) {
 	var decoded Payload
 	if err := json.Unmarshal(text, &decoded); err != nil {
 		t.Fatalf("%s: %v", text, err)
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(text, &fields); err != nil {
+		t.Errorf("not what every parser reads: %s: %v", text, err)
 	}
 	if decoded.Raw != p.Raw {
 		t.Errorf("raw: got %q, want %q", decoded.Raw, p.Raw)
