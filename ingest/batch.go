@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -114,6 +115,7 @@ type interaction struct {
 	channel   schema.Channel
 	title     string
 	id        string // the platform's own; empty where it has none
+	messageID string // of the message, where that is no id of the interaction
 	timestamp stamp
 	payload   string
 	referral  *schema.Referral
@@ -139,7 +141,7 @@ func (b *batch) item(i interaction) (schema.Item, error) {
 	}
 	d := schema.Data{
 		Platform: i.platform, Account: schema.Account{ID: i.account}, User: i.user,
-		Kind: i.kind, Channel: i.channel, Title: i.title, MessageID: i.id,
+		Kind: i.kind, Channel: i.channel, Title: i.title, MessageID: cmp.Or(i.messageID, i.id),
 		Referral: i.referral, ReceivedAt: b.receivedAt,
 	}
 	var route schema.Route
@@ -199,10 +201,10 @@ func (i *interaction) eventID() string {
 	case i.id == "":
 		return schema.DeriveID(schema.Identity{
 			Platform: i.platform, Account: i.account, User: i.user, Timestamp: string(i.timestamp),
-			Kind: i.kind, Payload: i.payload, Ref: i.ref(),
+			Kind: i.kind, Payload: i.payload, Ref: i.ref(), MessageID: i.messageID,
 		})
 	case i.channel == schema.ChannelStandby:
-		return i.id + ":standby"
+		return i.id + schema.StandbySuffix
 	default:
 		return i.id
 	}

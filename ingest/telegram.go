@@ -184,7 +184,8 @@ func (c *telegramCallback) place() (message string, chat *schema.Chat) {
 
 // telegramStart makes an event of the command by which a person opens a bot:
 // a click, or with a parameter a deep link that was followed. Its id is derived:
-// Telegram's id of a message is one within its chat only.
+// Telegram's id of a message is one within its chat only. It is part of what the id
+// is derived from: two messages of one second are two clicks.
 func (b *batch) telegramStart(bot string, body []byte) {
 	var update telegramStart
 	if err := decode(body, &update); err != nil {
@@ -202,12 +203,11 @@ func (b *batch) telegramStart(bot string, body []byte) {
 		user:      m.From.normalize(),
 		kind:      schema.KindButton,
 		channel:   schema.ChannelPrimary,
+		messageID: m.knownID(),
 		timestamp: m.Date,
 		payload:   startCommand,
 		body:      body,
-		enrich: func(d *schema.Data) {
-			d.MessageID, d.Chat = m.knownID(), m.Chat.normalize()
-		},
+		enrich:    func(d *schema.Data) { d.Chat = m.Chat.normalize() },
 	}
 	if _, parameter := splitCommand(m.Text); parameter != "" {
 		i.kind, i.payload, i.referral = schema.KindReferral, "", &schema.Referral{Ref: parameter}

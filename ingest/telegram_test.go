@@ -321,18 +321,20 @@ func checkRejectedBy(t *testing.T, m schema.Message, platform, item, detail stri
 // The same update has the same id whenever it comes, and two taps have two.
 func TestTelegramIDs(t *testing.T) {
 	ts := newTestServer(t, nil)
-	const start = `{"update_id":%d,"message":{"message_id":6,"date":%d,"from":{"id":7},"chat":{"id":-100},"text":"/start%s"}}`
-	derived := func(date string, kind schema.Kind, payload, ref string) string {
+	const start = `{"update_id":%d,"message":{"message_id":%d,"date":%d,"from":{"id":7},"chat":{"id":-100},"text":"/start%s"}}`
+	derived := func(message, date string, kind schema.Kind, payload, ref string) string {
 		return "telegram:shop_bot:" + schema.DeriveID(schema.Identity{Platform: "telegram", Account: testBot,
-			User: schema.User{ID: "7"}, Timestamp: date, Kind: kind, Payload: payload, Ref: ref})
+			User: schema.User{ID: "7"}, Timestamp: date, Kind: kind, Payload: payload, Ref: ref, MessageID: message})
 	}
 	for _, test := range []struct{ update, want string }{
 		{okUpdate, "telegram:shop_bot:c1"},
-		{fmt.Sprintf(start, 1, 1770000001, ""), derived("1770000001", schema.KindButton, "/start", "")},
-		{fmt.Sprintf(start, 2, 1770000001, ""), derived("1770000001", schema.KindButton, "/start", "")},
-		{fmt.Sprintf(start, 2, 1770000002, ""), derived("1770000002", schema.KindButton, "/start", "")},
-		{fmt.Sprintf(start, 2, 1770000002, " a"), derived("1770000002", schema.KindReferral, "", "a")},
-		{strings.Replace(okUpdate, `"id":"c1",`, "", 1), derived("", schema.KindInlineButton, "plan:pro", "")},
+		{fmt.Sprintf(start, 1, 6, 1770000001, ""), derived("6", "1770000001", schema.KindButton, "/start", "")},
+		{fmt.Sprintf(start, 2, 6, 1770000001, ""), derived("6", "1770000001", schema.KindButton, "/start", "")},
+		{fmt.Sprintf(start, 2, 7, 1770000001, ""), derived("7", "1770000001", schema.KindButton, "/start", "")},
+		{fmt.Sprintf(start, 2, 0, 1770000001, ""), derived("", "1770000001", schema.KindButton, "/start", "")},
+		{fmt.Sprintf(start, 2, 6, 1770000002, ""), derived("6", "1770000002", schema.KindButton, "/start", "")},
+		{fmt.Sprintf(start, 2, 6, 1770000002, " a"), derived("6", "1770000002", schema.KindReferral, "", "a")},
+		{strings.Replace(okUpdate, `"id":"c1",`, "", 1), derived("", "", schema.KindInlineButton, "plan:pro", "")},
 	} {
 		ts.update(t, testBot, []byte(test.update), nil)
 		if got := ts.pub.taken(); len(got) != 1 || got[0].ID != test.want {

@@ -59,6 +59,10 @@ const (
 	ChannelTest    Channel = "test"
 )
 
+// StandbySuffix ends the id of an event on the standby channel that has the
+// platform's own id: the same message can come on both channels.
+const StandbySuffix = ":standby"
+
 // Limits of an event, in bytes. What is beyond them makes an item malformed.
 const (
 	MaxAccount = 128
@@ -228,7 +232,21 @@ func eventType(k Kind) string {
 func (e *Event) Encode() ([]byte, error) { return encode(e) }
 
 // NatsMsgID returns the value of the Nats-Msg-Id header, by which the stream
-// recognises an event that it holds already.
+// recognises an event that it holds already. Account and id are escaped, because
+// both can hold what stands between the parts.
 func (e *Event) NatsMsgID() string {
-	return e.Data.Platform + ":" + e.Data.Account.ID + ":" + e.ID
+	id, suffix := e.ID, ""
+	if e.Data.Channel == ChannelStandby && strings.HasSuffix(id, StandbySuffix) {
+		id, suffix = strings.TrimSuffix(id, StandbySuffix), StandbySuffix
+	}
+	return e.Data.Platform + ":" + escapeIDPart(e.Data.Account.ID) + ":" + escapeIDPart(id) + suffix
+}
+
+var idPartEscapes = strings.NewReplacer("%", "%25", ":", "%3A")
+
+func escapeIDPart(part string) string {
+	if !strings.ContainsAny(part, "%:") { // nearly always
+		return part
+	}
+	return idPartEscapes.Replace(part)
 }

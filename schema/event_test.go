@@ -135,19 +135,45 @@ func TestEventType(t *testing.T) {
 
 // The value was computed with sha256sum:
 //
-//	printf '["messenger","1","u<1>","1700000000000","button","a&b","é"]' | sha256sum
+//	printf '["messenger","1","u<1>","1700000000000","button","a&b","é","m:1"]' | sha256sum
 func TestDeriveID(t *testing.T) {
 	i := Identity{
 		Platform: Messenger, Account: "1", User: User{Ref: "u<1>"}, Timestamp: "1700000000000",
-		Kind: KindButton, Payload: "a&b", Ref: "é",
+		Kind: KindButton, Payload: "a&b", Ref: "é", MessageID: "m:1",
 	}
-	if got, want := DeriveID(i), "465b949e919a4e65e399ecbb56910ee5"; got != want {
+	if got, want := DeriveID(i), "72440297b419586ddb21ee5e46c16b48"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	same := i
 	same.User.ID, same.User.Ref = "u<1>", "another"
 	if DeriveID(i) != DeriveID(same) {
 		t.Error("the user's id does not come before the ref")
+	}
+}
+
+// TestNatsMsgID: two events with different ids have different message ids, whatever
+// stands in their parts.
+func TestNatsMsgID(t *testing.T) {
+	for _, test := range []struct {
+		account, id string
+		channel     Channel
+		want        string
+	}{
+		{"P", "m_1", ChannelPrimary, "messenger:P:m_1"},
+		{"P", "Q:m1", ChannelPrimary, "messenger:P:Q%3Am1"},
+		{"P:Q", "m1", ChannelPrimary, "messenger:P%3AQ:m1"},
+		{"P", "Q%3Am1", ChannelPrimary, "messenger:P:Q%253Am1"},
+		{"P", "zz:standby", ChannelStandby, "messenger:P:zz:standby"},
+		{"P", "zz:standby", ChannelPrimary, "messenger:P:zz%3Astandby"},
+		{"P", "a:b%:standby", ChannelStandby, "messenger:P:a%3Ab%25:standby"},
+		{"P", "zz:standby:standby", ChannelStandby, "messenger:P:zz%3Astandby:standby"},
+		{"P", "0123456789abcdef0123456789abcdef", ChannelStandby, "messenger:P:0123456789abcdef0123456789abcdef"},
+	} {
+		d := sampleData()
+		d.Account.ID, d.Channel = test.account, test.channel
+		if got := mustNew(t, test.id, d).NatsMsgID(); got != test.want {
+			t.Errorf("%s %s on %s: got %s, want %s", test.account, test.id, test.channel, got, test.want)
+		}
 	}
 }
 
@@ -158,7 +184,7 @@ func TestDeriveIDIsTheSameInOtherLanguages(t *testing.T) {
 		Platform: Messenger, Account: "1", User: User{ID: "u"}, Timestamp: "1700000000000", Kind: KindButton,
 		Payload: "\u2028\u2029\\u2028\"\x00\x1f\b\f\n\r\t\x7f\U0001F600/<&>", Ref: "ref",
 	}
-	if got, want := DeriveID(i), "749b04950b0571163fe87d1163ebba04"; got != want {
+	if got, want := DeriveID(i), "f187fd4726b7bbf0ab90f80717b9b7b2"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -17,6 +17,7 @@ type Identity struct {
 	Kind      Kind
 	Payload   string
 	Ref       string
+	MessageID string
 }
 
 // DeriveID returns an id that is the same for every delivery of the same
@@ -25,7 +26,7 @@ type Identity struct {
 // more escapes than JSON asks for (as JSON.stringify writes it).
 func DeriveID(i Identity) string {
 	text := []byte{'['}
-	for n, s := range []string{i.Platform, i.Account, i.User.key(), i.Timestamp, string(i.Kind), i.Payload, i.Ref} {
+	for n, s := range []string{i.Platform, i.Account, i.User.key(), i.Timestamp, string(i.Kind), i.Payload, i.Ref, i.MessageID} {
 		if n > 0 {
 			text = append(text, ',')
 		}
