@@ -59,6 +59,7 @@ func (s *Server) takeIn(ctx context.Context, d *delivery, body *body, read func(
 func (s *Server) store(ctx context.Context, d *delivery) error {
 	d.outcomes, d.cause = s.publish(ctx, d.items)
 	s.metrics.countItems(&d.batch, d.outcomes)
+	s.logConflicts(d)
 	d.counts = tally(&d.batch, d.outcomes)
 	if d.cause != nil {
 		return errStore
@@ -68,6 +69,31 @@ func (s *Server) store(ctx context.Context, d *delivery) error {
 		return errNotJSON
 	}
 	return nil
+}
+
+// logConflicts warns when an event of the delivery was dropped as the duplicate of
+// another click in it. The line has no id: those of some platforms hold the phone number.
+func (s *Server) logConflicts(d *delivery) {
+	if len(d.items) < 2 || !slices.Contains(d.outcomes, schema.Duplicate) {
+		return
+	}
+	first := make(map[string]*schema.Event, len(d.items))
+	for i := range d.items {
+		e := d.items[i].Event
+		if e == nil {
+			continue
+		}
+		id := e.NatsMsgID()
+		if first[id] == nil {
+			first[id] = e
+		} else if e.Conflicts(first[id]) {
+			s.conflicts.Do(func() {
+				s.log.Warn("a click has the id of another click with a different payload or user: only the first is stored",
+					"platform", e.Data.Platform, "account", e.Data.Account.ID)
+			})
+			return
+		}
+	}
 }
 
 // publish goes on when the caller hangs up: what is stored now is a duplicate

@@ -65,6 +65,7 @@ type Server struct {
 	telegramRefusals  refusalLog
 	handshakeRefusals rate.Sometimes
 	diagnoses         *rate.Limiter // of failed signatures
+	conflicts         rate.Sometimes
 	metrics           *metrics
 	router            *mux.Router
 	slots             chan struct{}
@@ -89,6 +90,7 @@ func New(cfg Config, pub Publisher, log *slog.Logger, reg prometheus.Registerer)
 		telegramRefusals:  newRefusalLog(log, telegramHelp),
 		handshakeRefusals: rate.Sometimes{Interval: refusalInterval},
 		diagnoses:         rate.NewLimiter(diagnosePerSecond, diagnosePerSecond),
+		conflicts:         rate.Sometimes{Interval: refusalInterval},
 		metrics:           newMetrics(reg, cfg.LabelLimit),
 		slots:             make(chan struct{}, cfg.MaxInFlight),
 	}

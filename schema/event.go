@@ -242,6 +242,12 @@ func (e *Event) NatsMsgID() string {
 	return e.Data.Platform + ":" + escapeIDPart(e.Data.Account.ID) + ":" + escapeIDPart(id) + suffix
 }
 
+// Conflicts reports whether other, an event with the same Nats-Msg-Id, is about another
+// user or payload. The stream keeps the first of them and drops the other.
+func (e *Event) Conflicts(other *Event) bool {
+	return e.Data.User.key() != other.Data.User.key() || e.Data.Payload.raw() != other.Data.Payload.raw()
+}
+
 var idPartEscapes = strings.NewReplacer("%", "%25", ":", "%3A")
 
 func escapeIDPart(part string) string {

@@ -151,6 +151,28 @@ func TestDeriveID(t *testing.T) {
 	}
 }
 
+func TestConflicts(t *testing.T) {
+	event := func(user User, payload *Payload) *Event {
+		d := sampleData()
+		d.User, d.Payload = user, payload
+		return mustNew(t, "id", d)
+	}
+	one := event(User{ID: "u"}, &Payload{Raw: "plan"})
+	for _, test := range []struct {
+		other *Event
+		want  bool
+	}{
+		{event(User{ID: "u", Ref: "r", Name: "Ana"}, &Payload{Raw: "plan", Prefix: "plan"}), false},
+		{event(User{ID: "v"}, &Payload{Raw: "plan"}), true},
+		{event(User{ID: "u"}, &Payload{Raw: "plan:pro"}), true},
+		{event(User{ID: "u"}, nil), true},
+	} {
+		if one.Conflicts(test.other) != test.want || test.other.Conflicts(one) != test.want {
+			t.Errorf("%+v: not %t", test.other.Data, test.want)
+		}
+	}
+}
+
 // TestNatsMsgID: two events with different ids have different message ids, whatever
 // stands in their parts.
 func TestNatsMsgID(t *testing.T) {

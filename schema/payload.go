@@ -34,6 +34,13 @@ func (p *Payload) DecodeParams(v any) error {
 	return json.Unmarshal(p.Params, v)
 }
 
+func (p *Payload) raw() string {
+	if p == nil {
+		return ""
+	}
+	return p.Raw
+}
+
 // Route is the pair of subject tokens that a payload is published under. Both
 // are always set and always valid NATS tokens.
 type Route struct {
