@@ -36,7 +36,7 @@ type envelope struct {
 
 // lenient reads what is wrong inside one element without giving up the others:
 // the strictness that an event needs is applied to each element on its own.
-// Duplicate names are allowed because RFC 8259 allows them.
+// Duplicate names are allowed because RFC 8259 allows them; see lastMembers.
 var lenient = []jsontext.Options{jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)}
 
 // readEnvelopes walks once over a body: an object, or an array of them (so come
@@ -206,6 +206,7 @@ func (w *walker) list(e *envelope, name string, item func() error) error {
 
 // text reads a string, or an id that came as a number.
 func (w *walker) text(e *envelope, to *string) error {
+	*to = "" // of an earlier member with the same name
 	switch w.dec.PeekKind() {
 	case '"', '0':
 		sent, err := readText(w.dec)

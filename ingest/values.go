@@ -115,11 +115,6 @@ func (a *aside[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return nil
 }
 
-// decode reads one element into v.
-func decode(body []byte, v any) error {
-	return json.Unmarshal(body, v, lenient...)
-}
-
 // describe says in the words of JSON what is wrong with an element.
 func describe(err error) string {
 	var semantic *json.SemanticError

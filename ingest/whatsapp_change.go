@@ -41,8 +41,10 @@ func readWhatsApp(e element) (whatsappChange, error) {
 	err := w.object(func(name string) error {
 		switch name {
 		case "field":
+			w.change.field = "" // of an earlier member with the same name
 			return w.change.field.UnmarshalJSONFrom(w.dec)
 		case "value":
+			w.change = whatsappChange{field: w.change.field}
 			return w.part("value", w.member)
 		default:
 			return w.dec.SkipValue()
@@ -112,6 +114,7 @@ func (w *whatsappWalker) metadata() error {
 	var metadata struct {
 		PhoneNumberID text `json:"phone_number_id"`
 	}
+	w.change.account = ""
 	if decode(body, &metadata) == nil {
 		w.change.account = string(metadata.PhoneNumberID)
 	}
@@ -121,6 +124,7 @@ func (w *whatsappWalker) metadata() error {
 // contacts only add to what a message says: one that cannot be read is left out.
 func (w *whatsappWalker) contacts() error {
 	body, err := w.value()
+	w.change.contacts, w.change.known = nil, nil
 	var all []jsontext.Value
 	if decode(body, &all) != nil {
 		return err
