@@ -162,7 +162,7 @@ func (r *readiness) gauge() prometheus.Collector {
 }
 
 // newAdmin returns what the operator's listener answers.
-func newAdmin(metrics *prometheus.Registry, ready *readiness) http.Handler {
+func newAdmin(metrics *prometheus.Registry, ready *readiness, access adminAccess) http.Handler {
 	metrics.MustRegister(ready.gauge())
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
@@ -175,16 +175,16 @@ func newAdmin(metrics *prometheus.Registry, ready *readiness) http.Handler {
 		fmt.Fprintln(w, "ready")
 		fmt.Fprint(w, ready.told(r.Context()))
 	})
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("/debug/pprof/", access.protect(pprof.Index))
+	mux.HandleFunc("/debug/pprof/cmdline", access.protect(pprof.Cmdline))
+	mux.HandleFunc("/debug/pprof/profile", access.protect(pprof.Profile))
+	mux.HandleFunc("/debug/pprof/symbol", access.protect(pprof.Symbol))
+	mux.HandleFunc("/debug/pprof/trace", access.protect(pprof.Trace))
+	mux.HandleFunc("GET /{$}", access.protect(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprint(w, adminPage)
-	})
-	return mux
+	}))
+	return access.rejectWebPages(mux)
 }
 
 const adminPage = `<!doctype html><html lang="en"><meta charset="utf-8"><title>postback-gateway</title>

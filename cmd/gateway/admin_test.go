@@ -65,7 +65,7 @@ func TestReadiness(t *testing.T) {
 		}
 		return down
 	})
-	admin := httptest.NewServer(newAdmin(newRegistry(), &r))
+	admin := httptest.NewServer(newAdmin(newRegistry(), &r, adminAccess{loopback: true}))
 	defer admin.Close()
 	ask := func() string {
 		var out, errs strings.Builder

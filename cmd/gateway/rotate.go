@@ -83,3 +83,6 @@ func (r *rotation) toLogIn(from func(*settings) secret) func() string {
 	}
 	return func() string { return from(r.live.Load()).reveal() }
 }
+
+// adminToken returns the token that the admin listener asks for now.
+func (r *rotation) adminToken() string { return r.live.Load().AdminToken.reveal() }

@@ -179,7 +179,7 @@ func (g *gateway) serve(public, admin net.Listener) error {
 			return err
 		}
 	}
-	operator := g.httpServer(newAdmin(g.registry, &g.ready))
+	operator := g.httpServer(newAdmin(g.registry, &g.ready, adminAccess{loopback: isLoopback(admin.Addr()), token: g.secrets.adminToken}))
 	operator.WriteTimeout = 0 // a profile takes as long as it is asked to
 	// Nothing is lost with a profile or a scrape that is under way.
 	g.onStop("operator's requests", func(context.Context) error { return operator.Close() })

@@ -27,7 +27,8 @@ const (
 // environment for another program would configure the gateway.
 type settings struct {
 	Listen      string `envconfig:"GATEWAY_LISTEN" default:":8080" kind:"host:port" desc:"The public listener: the webhooks."`
-	AdminListen string `envconfig:"GATEWAY_ADMIN_LISTEN" default:"127.0.0.1:8081" kind:"host:port" desc:"The operator's listener: metrics, health, profiles. Not for the public."`
+	AdminListen string `envconfig:"GATEWAY_ADMIN_LISTEN" default:"127.0.0.1:8081" kind:"host:port" desc:"The admin listener: metrics, health, profiles. Not for the public. On a loopback address it accepts only the hosts localhost and 127.0.0.1."`
+	AdminToken  secret `envconfig:"GATEWAY_ADMIN_TOKEN" ignored:"true" desc:"Token that the admin listener asks for (Authorization: Bearer) where it is not on a loopback address, except for /metrics, /healthz and /readyz. Without one the rest answers 403 there."`
 	DataDir     string `envconfig:"GATEWAY_DATA_DIR" default:"./data" kind:"path" desc:"Where the embedded server stores events, and where secrets are kept that the gateway made itself. It belongs to one process."`
 
 	MetaAppSecrets    []secret `envconfig:"GATEWAY_META_APP_SECRETS" ignored:"true" desc:"App secrets from Meta's App Dashboard. A delivery has to be signed with any of them: list the old and the new one while you change it. Without one a random secret is made and kept in the data directory."`

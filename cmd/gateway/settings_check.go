@@ -83,6 +83,7 @@ func (c *checker) checkSecrets() {
 			c.wrong("TELEGRAM_SECRETS", "entry %d %s", i+1, wrong)
 		}
 	}
+	c.checkToken("ADMIN_TOKEN", c.AdminToken)
 	c.checkToken("META_VERIFY_TOKEN", c.MetaVerifyToken)
 	c.checkToken("NATS_TOKEN", c.NATSToken)
 	c.checkToken("EMBEDDED_TOKEN", c.EmbeddedToken)

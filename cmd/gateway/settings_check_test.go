@@ -34,6 +34,7 @@ func TestBadSettings(t *testing.T) {
 		{env("META_APP_SECRETS", "a, b"), `META_APP_SECRETS: entry 2 holds white space or invisible characters: expected the app secret as the App Dashboard shows it`},
 		{env("META_APP_SECRETS", "  "), `META_APP_SECRETS: entry 1 holds white space or invisible characters: expected the app secret as the App Dashboard shows it`},
 		{env("META_APP_SECRETS", "a\u200b"), `META_APP_SECRETS: entry 1 holds white space or invisible characters: expected the app secret as the App Dashboard shows it`},
+		{env("ADMIN_TOKEN", "two words"), `ADMIN_TOKEN: holds white space or invisible characters: expected a token without them`},
 		{env("META_VERIFY_TOKEN", "two words"), `META_VERIFY_TOKEN: holds white space or invisible characters: expected a token without them`},
 		{env("EMBEDDED_TOKEN", "$2a$11$hunter2"), `EMBEDDED_TOKEN: looks like a bcrypt hash, which the server would compare with the hash of what it is given: expected the token itself`},
 		{env("EMBEDDED_TOKEN", strings.Repeat("t", 1025)), `EMBEDDED_TOKEN: is too long: expected at most 1024 bytes`},
