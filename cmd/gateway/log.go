@@ -31,6 +31,9 @@ func wantsText(s *settings, w io.Writer) bool {
 }
 
 func isTerminal(w io.Writer) bool {
+	if t, ok := w.(terminal); ok {
+		w = t.to
+	}
 	file, ok := w.(*os.File)
 	if !ok {
 		return false

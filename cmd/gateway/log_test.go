@@ -19,11 +19,11 @@ import (
 
 // TestLogFormat: text on a terminal, JSON elsewhere, and what is set everywhere.
 func TestLogFormat(t *testing.T) {
-	terminal, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0) // a character device, as a terminal is
+	tty, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0) // a character device, as a terminal is
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer terminal.Close()
+	defer tty.Close()
 	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
@@ -34,10 +34,12 @@ func TestLogFormat(t *testing.T) {
 		format string
 		want   string
 	}{
-		{terminal, "", "*slog.TextHandler"},
+		{tty, "", "*slog.TextHandler"},
+		{terminal{tty}, "", "*slog.TextHandler"},
+		{terminal{file}, "", "*slog.JSONHandler"},
 		{file, "", "*slog.JSONHandler"},
 		{&bytes.Buffer{}, "", "*slog.JSONHandler"},
-		{terminal, "json", "*slog.JSONHandler"},
+		{tty, "json", "*slog.JSONHandler"},
 		{file, "text", "*slog.TextHandler"},
 	} {
 		if got := fmt.Sprintf("%T", newLogger(&settings{LogFormat: test.format}, test.to).Handler()); got != test.want {

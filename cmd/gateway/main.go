@@ -33,10 +33,10 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	// A nil slice would make cobra take the arguments of the process.
 	root.SetArgs(append([]string{}, args...))
 	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(terminal{stdout})
+	root.SetErr(terminal{stderr})
 	err := root.ExecuteContext(ctx)
-	complain(stderr, err)
+	complain(root.ErrOrStderr(), err)
 	return exitStatus(err)
 }
 

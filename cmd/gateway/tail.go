@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -223,7 +224,7 @@ func countFrom(ctx context.Context, stream jetstream.Stream, cfg jetstream.Order
 
 func (t *tail) print(w io.Writer, m jetstream.Msg) error {
 	if t.asJSON {
-		_, err := fmt.Fprintf(w, "%s\n", m.Data())
+		_, err := fmt.Fprintf(w, "%s\n", oneLine(m.Data()))
 		return err
 	}
 	line := m.Subject() + "  not an event"
@@ -236,6 +237,17 @@ func (t *tail) print(w io.Writer, m jetstream.Msg) error {
 	}
 	_, err := fmt.Fprintln(w, line)
 	return err
+}
+
+// oneLine returns a message as JSON on one line: one that is not JSON, which only
+// other publishers can have stored, as a string.
+func oneLine(message []byte) []byte {
+	var line bytes.Buffer
+	if json.Compact(&line, message) == nil {
+		return line.Bytes()
+	}
+	text, _ := json.Marshal(string(message)) // a string always can be
+	return text
 }
 
 const lineTime = "2006-01-02T15:04:05.000Z"

@@ -74,7 +74,7 @@ func printTable(w io.Writer, found []publish.UnclaimedSubject) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SUBJECT\tEVENTS\tLAST")
 	for _, s := range found {
-		fmt.Fprintf(t, "%s\t%d\t%s\n", s.Subject, s.Events, s.Last.UTC().Format(lineTime))
+		fmt.Fprintf(t, "%s\t%d\t%s\n", readable(s.Subject), s.Events, s.Last.UTC().Format(lineTime))
 	}
 	return t.Flush()
 }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// terminal is what all commands write to. Payloads, titles, names and ids come from
+// strangers, and what a terminal takes for a command could hide text, forge lines or
+// do worse. So control characters are written as \u009b: still readable, and the same
+// text to whoever parses it as JSON. Line feeds and tabs of the commands themselves
+// pass.
+type terminal struct{ to io.Writer }
+
+// Write implements [io.Writer].
+func (t terminal) Write(text []byte) (int, error) {
+	if n, err := t.to.Write(escapeControls(text)); err != nil {
+		return min(n, len(text)), err
+	}
+	return len(text), nil
+}
+
+// escapeControls returns text without control characters and invalid UTF-8, which
+// some terminals read as control characters too.
+func escapeControls(text []byte) []byte {
+	if isPlain(text) {
+		return text
+	}
+	escaped := make([]byte, 0, len(text)+len(text)/2)
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			escaped = append(escaped, `\ufffd`...)
+		case r != '\n' && r != '\t' && isControl(r):
+			escaped = appendUnicode(escaped, r)
+		default:
+			escaped = append(escaped, text[:size]...)
+		}
+		text = text[size:]
+	}
+	return escaped
+}
+
+// isPlain reports whether text is printable ASCII, as nearly all output is.
+func isPlain(text []byte) bool {
+	for _, b := range text {
+		if (b < ' ' || b > '~') && b != '\n' && b != '\t' {
+			return false
+		}
+	}
+	return true
+}
+
+// isControl reports whether a terminal obeys or hides r instead of showing it: C0,
+// DEL and C1, the separators of lines, and the invisible characters, of which some
+// change the direction of what follows.
+func isControl(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
+}
+
+// appendUnicode writes r as JSON does.
+func appendUnicode(to []byte, r rune) []byte {
+	if high, low := utf16.EncodeRune(r); high != unicode.ReplacementChar {
+		return fmt.Appendf(to, `\u%04x\u%04x`, high, low)
+	}
+	return fmt.Appendf(to, `\u%04x`, r)
+}
