@@ -70,7 +70,7 @@ type settings struct {
 	MetricsPrefixLimit int           `envconfig:"GATEWAY_METRICS_PREFIX_LIMIT" default:"100" desc:"Prefixes that get a series of their own in metrics; further ones are counted as other."`
 	LogLevel           string        `envconfig:"GATEWAY_LOG_LEVEL" default:"info" kind:"debug, info, warn or error" desc:"Least important log lines that are written."`
 	LogFormat          string        `envconfig:"GATEWAY_LOG_FORMAT" kind:"text or json" desc:"Form of log lines. Not set: text on a terminal, else json."`
-	ShutdownTimeout    time.Duration `envconfig:"GATEWAY_SHUTDOWN_TIMEOUT" default:"20s" desc:"How long work under way may take to end after a signal."`
+	ShutdownTimeout    time.Duration `envconfig:"GATEWAY_SHUTDOWN_TIMEOUT" default:"8s" desc:"How long a stop may take after a signal, all together. Container runtimes kill after 10 seconds unless their grace period is set: it has to be longer than this. Requests under way have three quarters of it."`
 	Fallback           string        `envconfig:"GATEWAY_FALLBACK" default:"off" kind:"true, false or off" desc:"Publish each event that no durable consumer asks for once more, to unclaimed.<subject> in the stream of that name with _UNCLAIMED behind it, for one service that answers what nobody else does. Consumers of everything do not count."`
 	OTLPEndpoint       secretURL     `envconfig:"GATEWAY_OTLP_ENDPOINT" ignored:"true" desc:"Where traces are sent to with OTLP over HTTP, like http://localhost:4318; /v1/traces is added where the URL has no path. A login in it is sent as Basic authentication. Not set: no tracing."`
 

@@ -16,11 +16,16 @@ import (
 	"github.com/postback-gateway/gateway/ingest"
 )
 
-// The bounds of settings.
+// The bounds of settings. Below a minimum the gateway would start, and be of no use.
 const (
 	maxStreamName      = 240 // NATS allows 255, and _DEADLETTER comes behind it
 	maxReplicas        = 5   // NATS
+	minStreamBytes     = 1 << 20
+	minStreamAge       = time.Second
 	minDuplicateWindow = time.Second
+	minPublishTimeout  = 100 * time.Millisecond
+	minShutdownTimeout = time.Second
+	minBodyBytes       = 512  // a delivery of one click is about that large
 	maxToken           = 1024 // the server takes 4096 for all that a client says of itself
 )
 
@@ -164,41 +169,45 @@ func (c *checker) checkStream() {
 }
 
 func (c *checker) checkRetention() {
-	if c.StreamMaxAge < 0 {
-		c.wrong("STREAM_MAX_AGE", "%q is negative: expected a duration, or 0 for ever", c.StreamMaxAge)
+	if c.StreamMaxAge != 0 {
+		c.checkNotShorter("STREAM_MAX_AGE", c.StreamMaxAge, minStreamAge, ", or 0 to keep events for ever")
 	}
-	if c.StreamMaxBytes < 0 {
-		c.wrong("STREAM_MAX_BYTES", `"%d" is negative: expected a number of bytes, or 0 for the default`, c.StreamMaxBytes)
+	if c.StreamMaxBytes != 0 {
+		c.checkNotLess("STREAM_MAX_BYTES", c.StreamMaxBytes, minStreamBytes, " bytes (1 MiB), or 0 for the default")
 	}
+	c.checkNotShorter("DUPLICATE_WINDOW", c.DuplicateWindow, minDuplicateWindow, "")
 	switch {
-	case c.DuplicateWindow < minDuplicateWindow:
-		c.wrong("DUPLICATE_WINDOW", "%q is too short: expected at least %v", c.DuplicateWindow, minDuplicateWindow)
+	case !c.fine("DUPLICATE_WINDOW"):
 	case c.StreamMaxAge > 0 && c.DuplicateWindow > c.StreamMaxAge && c.fine("STREAM_MAX_AGE"):
 		c.wrong("DUPLICATE_WINDOW", "%q is too long: expected at most GATEWAY_STREAM_MAX_AGE, which is %v", c.DuplicateWindow, c.StreamMaxAge)
 	}
 }
 
 func (c *checker) checkLimits() {
-	if c.ShutdownTimeout <= 0 {
-		c.wrong("SHUTDOWN_TIMEOUT", "%q is too short: expected more than 0s", c.ShutdownTimeout)
-	}
-	switch {
-	case c.PublishTimeout <= 0:
-		c.wrong("PUBLISH_TIMEOUT", "%q is too short: expected more than 0s", c.PublishTimeout)
-	case c.PublishTimeout >= c.ShutdownTimeout && c.fine("SHUTDOWN_TIMEOUT"):
+	c.checkNotShorter("SHUTDOWN_TIMEOUT", c.ShutdownTimeout, minShutdownTimeout, "")
+	c.checkNotShorter("PUBLISH_TIMEOUT", c.PublishTimeout, minPublishTimeout, "")
+	if c.PublishTimeout >= c.ShutdownTimeout && c.fine("SHUTDOWN_TIMEOUT") && c.fine("PUBLISH_TIMEOUT") {
 		c.wrong("PUBLISH_TIMEOUT", "%q is too long: expected less than GATEWAY_SHUTDOWN_TIMEOUT, which is %v", c.PublishTimeout, c.ShutdownTimeout)
 	}
-	c.checkAtLeast("MAX_BODY_BYTES", c.MaxBodyBytes, 1)
+	c.checkNotLess("MAX_BODY_BYTES", c.MaxBodyBytes, minBodyBytes, " bytes, which one click needs")
 	if c.MaxBodyBytes > ingest.LargestBody {
 		c.wrong("MAX_BODY_BYTES", `"%d" is too large: expected at most %d`, c.MaxBodyBytes, ingest.LargestBody)
 	}
-	c.checkAtLeast("MAX_IN_FLIGHT", int64(c.MaxInFlight), 1)
-	c.checkAtLeast("METRICS_PREFIX_LIMIT", int64(c.MetricsPrefixLimit), 0)
+	c.checkNotLess("MAX_IN_FLIGHT", int64(c.MaxInFlight), 1, "")
+	c.checkNotLess("METRICS_PREFIX_LIMIT", int64(c.MetricsPrefixLimit), 0, "")
 }
 
-func (c *checker) checkAtLeast(name string, given, least int64) {
+// checkNotLess and checkNotShorter want a number or a duration of at least least. also
+// ends the sentence about what is expected.
+func (c *checker) checkNotLess(name string, given, least int64, also string) {
 	if given < least {
-		c.wrong(name, `"%d" is too small: expected at least %d`, given, least)
+		c.wrong(name, `"%d" is too small: expected at least %d%s`, given, least, also)
+	}
+}
+
+func (c *checker) checkNotShorter(name string, given, least time.Duration, also string) {
+	if given < least {
+		c.wrong(name, "%q is too short: expected at least %v%s", given, least, also)
 	}
 }
 

@@ -44,7 +44,7 @@ func TestDefaults(t *testing.T) {
 		SubjectRoot:    "postback.v1", Stream: "POSTBACKS", StreamMaxAge: 168 * time.Hour,
 		DuplicateWindow: 2 * time.Hour, Sync: "group", PublishTimeout: 4 * time.Second,
 		MaxBodyBytes: 4 << 20, MaxInFlight: 512, MetricsPrefixLimit: 100,
-		LogLevel: "info", ShutdownTimeout: 20 * time.Second, Fallback: "off",
+		LogLevel: "info", ShutdownTimeout: 8 * time.Second, Fallback: "off",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -68,6 +68,7 @@ func TestGoodSettings(t *testing.T) {
 		"a cluster with a token":      {"NATS_URL": "nats://a", "NATS_TOKEN": "t"},
 		"events for ever":             {"STREAM_MAX_AGE": "0", "DUPLICATE_WINDOW": "2000h"},
 		"a window of the whole age":   {"STREAM_MAX_AGE": "1h", "DUPLICATE_WINDOW": "1h"},
+		"the smallest bounds":         {"STREAM_MAX_BYTES": "1048576", "STREAM_MAX_AGE": "1s", "DUPLICATE_WINDOW": "1s", "PUBLISH_TIMEOUT": "100ms", "SHUTDOWN_TIMEOUT": "1s", "MAX_BODY_BYTES": "512", "MAX_IN_FLIGHT": "1"},
 		"a root of one token":         {"SUBJECT_ROOT": "clicks"},
 		"a root that begins likewise": {"SUBJECT_ROOT": "deadletters.v1"},
 		"a stream's longest name":     {"STREAM": strings.Repeat("S", 240)},
