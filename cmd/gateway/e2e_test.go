@@ -386,16 +386,18 @@ func TestStartFails(t *testing.T) {
 	running := startGateway(t, dir)
 	taken := strings.TrimPrefix(running.at.webhook, "http://")
 	takenNATS := strings.TrimPrefix(running.at.nats, "nats://")
+	const ends = `"level":"ERROR","msg":"the gateway ends","error":"`
 	for _, test := range []struct {
 		name   string
 		dir    string
 		env    string
 		status int
-		want   string
+		want   string // in the log or as text, and nowhere else
 	}{
 		{"second process", dir, "GATEWAY_LOG_LEVEL=warn", exitFailed, "belongs to another process"},
-		{"port taken", t.TempDir(), "GATEWAY_LISTEN=" + taken, exitFailed, "gateway: GATEWAY_LISTEN: cannot listen on " + taken},
-		{"NATS port taken", t.TempDir(), "GATEWAY_EMBEDDED_LISTEN=" + takenNATS, exitFailed, "GATEWAY_EMBEDDED_LISTEN"},
+		{"port taken", t.TempDir(), "GATEWAY_LISTEN=" + taken, exitFailed, ends + "GATEWAY_LISTEN: cannot listen on " + taken},
+		{"NATS port taken", t.TempDir(), "GATEWAY_EMBEDDED_LISTEN=" + takenNATS, exitFailed, ends + "GATEWAY_EMBEDDED_LISTEN"},
+		{"as text", dir, "GATEWAY_LOG_FORMAT=text", exitFailed, `level=ERROR msg="the gateway ends" error="the data directory`},
 		{"wrong setting", t.TempDir(), "GATEWAY_PUBLISH_TIMEOUT=soon", exitUsage, `gateway: GATEWAY_PUBLISH_TIMEOUT: "soon"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -403,6 +405,9 @@ func TestStartFails(t *testing.T) {
 			out, _ := p.cmd.CombinedOutput()
 			if status := p.cmd.ProcessState.ExitCode(); status != test.status || !strings.Contains(string(out), test.want) {
 				t.Errorf("status %d, want %d with %q\n%s", status, test.status, test.want, out)
+			}
+			if told := strings.Count(string(out), "ERROR") + strings.Count(string(out), "gateway: "); told != 1 {
+				t.Errorf("the error is printed %d times:\n%s", told, out)
 			}
 		})
 	}

@@ -48,7 +48,9 @@ func startLog(s *settings, w io.Writer) (log *slog.Logger, end func()) {
 	later := newLogWriter(w)
 	log = slog.New(newHandler(s, later, wantsText(s, w)))
 	go later.run(func(lines int) {
-		log.Warn("log lines were dropped: who reads the log does not keep up", "lines", lines)
+		// An error, so that it is written at every level: lines that were worth writing
+		// are lost.
+		log.Error("log lines were dropped: who reads the log does not keep up", "lines", lines)
 	})
 	return log, later.close
 }
@@ -100,7 +102,7 @@ func (w *logWriter) wake() {
 }
 
 // run writes until close. tell is called with the number of lines that were dropped,
-// when there is room again; it may write.
+// when there is room again. What it writes is written next.
 func (w *logWriter) run(tell func(lines int)) {
 	defer close(w.done)
 	var written []byte
@@ -111,6 +113,7 @@ func (w *logWriter) run(tell func(lines int)) {
 		switch {
 		case dropped > 0:
 			tell(dropped)
+			w.wake() // also where it wrote nothing: the end may be waiting
 		case closing:
 			return
 		}

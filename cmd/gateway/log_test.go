@@ -59,29 +59,40 @@ func TestLogLevel(t *testing.T) {
 }
 
 // TestStalledLogReader: lines that nobody reads hold up nobody, are dropped beyond a
-// bound, and counted when somebody reads again.
+// bound, and counted when somebody reads again, at every level. The end waits for no
+// more than that.
 func TestStalledLogReader(t *testing.T) {
-	const lines, text = 3000, 1000
-	reader, writer := io.Pipe() // without a reader a write does not end
-	log, end := startLog(&settings{}, writer)
-	for range lines {
-		log.Info(strings.Repeat("x", text))
-	}
-	go func() {
-		end()
-		writer.Close()
-	}()
-	all, err := io.ReadAll(reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var dropped int
-	for _, line := range linesOf(string(all), "log lines were dropped: who reads the log does not keep up") {
-		dropped += int(line["lines"].(float64))
-	}
-	kept := len(linesOf(string(all), strings.Repeat("x", text)))
-	if kept+dropped != lines || kept < logRoom/(2*text) || kept > 2*logRoom/text {
-		t.Errorf("%d lines were written and %d dropped, of %d", kept, dropped, lines)
+	for _, level := range []string{"debug", "error"} {
+		t.Run(level, func(t *testing.T) {
+			const lines, text = 3000, 1000
+			reader, writer := io.Pipe() // without a reader a write does not end
+			log, end := startLog(&settings{LogLevel: level}, writer)
+			for range lines {
+				log.Error(strings.Repeat("x", text))
+			}
+			took := make(chan time.Duration, 1)
+			go func() {
+				begin := time.Now()
+				end()
+				took <- time.Since(begin)
+				writer.Close()
+			}()
+			all, err := io.ReadAll(reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var dropped int
+			for _, line := range linesOf(string(all), "log lines were dropped: who reads the log does not keep up") {
+				dropped += int(line["lines"].(float64))
+			}
+			kept := len(linesOf(string(all), strings.Repeat("x", text)))
+			if kept+dropped != lines || kept < logRoom/(2*text) || kept > 2*logRoom/text {
+				t.Errorf("%d lines were written and %d dropped, of %d", kept, dropped, lines)
+			}
+			if d := <-took; d >= logEndTime {
+				t.Errorf("the end took %s although all was read", d)
+			}
+		})
 	}
 }
 

@@ -40,9 +40,10 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	return exitStatus(err)
 }
 
-// complain prints an error, every line of it under the program's name.
+// complain prints an error that the log does not hold, every line of it under the
+// program's name.
 func complain(w io.Writer, err error) {
-	if err == nil {
+	if err == nil || errors.As(err, new(loggedError)) {
 		return
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {

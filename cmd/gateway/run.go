@@ -44,11 +44,22 @@ func run(ctx context.Context, s *settings, log *slog.Logger, up func(addresses))
 		err = g.wait(ctx)
 	}
 	if err != nil {
-		// Also for those who only collect the log; the command prints it, too.
 		log.Error("the gateway ends", "error", err)
 	}
-	return errors.Join(err, g.stop())
+	stopErr := g.stop()
+	if stopErr != nil {
+		log.Error("the gateway did not stop in order", "error", stopErr)
+	}
+	if err := errors.Join(err, stopErr); err != nil {
+		return loggedError{err}
+	}
+	return nil
 }
+
+// loggedError is an error that the log holds already, so that nobody prints it again.
+type loggedError struct{ error }
+
+func (e loggedError) Unwrap() error { return e.error }
 
 // gateway holds the parts of a running gateway.
 type gateway struct {
