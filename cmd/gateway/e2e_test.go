@@ -90,24 +90,29 @@ func newProcess(t testing.TB, dir string, env ...string) *gatewayProcess {
 func startGateway(t testing.TB, dir string, env ...string) *gatewayProcess {
 	t.Helper()
 	p := newProcess(t, dir, env...)
+	p.start()
+	return p
+}
+
+func (p *gatewayProcess) start() {
+	p.t.Helper()
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	t.Cleanup(p.kill)
+	p.t.Cleanup(p.kill)
 	up := make(chan addresses, 1)
 	go p.read(stderr, up)
 	select {
 	case p.at = <-up:
 	case <-p.done:
-		t.Fatalf("the gateway ended: %v\n%s", p.cmd.Wait(), p.log)
+		p.t.Fatalf("the gateway ended: %v\n%s", p.cmd.Wait(), p.log)
 	case <-time.After(30 * time.Second):
-		t.Fatal("the gateway does not come up")
+		p.t.Fatal("the gateway does not come up")
 	}
-	return p
 }
 
 // read finds the line that says where the gateway listens.

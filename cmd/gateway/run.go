@@ -202,8 +202,8 @@ func (g *gateway) serve(public, admin net.Listener) error {
 		defer in.Drain()
 		return goodbye.shutdown(ctx, public, g.ready.notice())
 	})
-	go g.serveOn(web, public)
-	go g.serveOn(operator, admin)
+	go g.serveOn(web, g.watch("public listener", public))
+	go g.serveOn(operator, g.watch("admin listener", admin))
 	g.startRereading()
 	return nil
 }
@@ -225,6 +225,13 @@ func (g *gateway) startRereading() {
 		}
 		return nil
 	})
+}
+
+// watch makes readiness depend on the listener.
+func (g *gateway) watch(name string, listener net.Listener) net.Listener {
+	watched := watchListener(listener, g.log)
+	g.ready.add(name, watched.check)
+	return watched
 }
 
 // serveOn returns when the server is shut down: http.Server.Shutdown waits for
