@@ -2,6 +2,7 @@ package publish
 
 import (
 	"cmp"
+	"math"
 	"net/url"
 	"strings"
 	"time"
@@ -123,9 +124,14 @@ func (c *Config) boundByDisk() error {
 	if err != nil {
 		return faultf("GATEWAY_DATA_DIR: %w", err)
 	}
-	c.MaxBytes = int64(free / 2)
+	if free != unknownSpace { // the server refuses a bound that no disk has
+		c.MaxBytes = int64(free / 2)
+	}
 	return nil
 }
+
+// unknownSpace is the free space on systems that cannot be asked for it.
+const unknownSpace = math.MaxUint64
 
 // servers returns the URLs; nil stands for one that cannot be read.
 func (c *Config) servers() []*url.URL {

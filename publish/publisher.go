@@ -76,6 +76,9 @@ func open(ctx context.Context, cfg Config, logger *slog.Logger, m *metrics) (*Pu
 	if err := cfg.prepare(); err != nil {
 		return nil, err
 	}
+	if cfg.DataDir != "" && cfg.MaxBytes == 0 {
+		logger.Warn("the free space of the disk is not known on this system, so the stream has no bound: set GATEWAY_STREAM_MAX_BYTES")
+	}
 	options, err := cfg.options()
 	if err != nil {
 		return nil, err
