@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"runtime"
@@ -124,11 +125,23 @@ func (g *gateway) startEmbedded(serverSyncs bool) error {
 	}
 	g.embedded, g.at.nats = server, server.ClientURL()
 	g.secrets.onChange(func(s *settings) error { return server.SetToken(s.EmbeddedToken.reveal()) }, "EMBEDDED_TOKEN")
-	g.onStop("embedded NATS server", func(context.Context) error {
-		server.Shutdown()
-		return nil
-	})
+	g.onStop("embedded NATS server", func(ctx context.Context) error { return waitFor(ctx, server.Shutdown) })
 	return nil
+}
+
+// waitFor returns when do has returned, or with the error of ctx.
+func waitFor(ctx context.Context, do func()) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("not stopped in time: %w", ctx.Err())
+	}
 }
 
 // hostPort splits an address that the settings' checks have let through. NATS
