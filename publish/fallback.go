@@ -71,11 +71,15 @@ func (f *fallback) follow(ctx context.Context) error {
 func (f *fallback) subscribe(ctx context.Context) (jetstream.Stream, *reader, error) {
 	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
 	defer cancel()
-	s, err := f.p.look(ctx)
+	l, err := f.p.connected()
 	if err != nil {
 		return nil, nil, err
 	}
-	consumer, err := s.stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+	stream, err := l.js.Stream(ctx, f.p.cfg.Stream)
+	if err != nil {
+		return nil, nil, err
+	}
+	consumer, err := f.p.durable(ctx, l, f.p.cfg.Stream, jetstream.ConsumerConfig{
 		Durable:           FallbackConsumer,
 		Description:       "Looks for events that no other consumer asks for",
 		DeliverPolicy:     jetstream.DeliverNewPolicy, // no one expects an answer to what was before
@@ -88,7 +92,7 @@ func (f *fallback) subscribe(ctx context.Context) (jetstream.Stream, *reader, er
 		return nil, nil, err
 	}
 	reader, err := newReader(consumer, false)
-	return s.stream, reader, err
+	return stream, reader, err
 }
 
 // unclaimed returns what to publish for those of the messages that no durable

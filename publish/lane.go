@@ -62,7 +62,7 @@ func (l *lane) subscribe(ctx context.Context) (*reader, error) {
 	}
 	setUp, cancel := context.WithTimeout(ctx, setUpTimeout)
 	defer cancel()
-	consumer, err := local.js.CreateOrUpdateConsumer(setUp, l.from, jetstream.ConsumerConfig{
+	consumer, err := l.relay.from.durable(setUp, local, l.from, jetstream.ConsumerConfig{
 		Durable:       RelayConsumer,
 		Description:   "What the gateway has moved to the cluster",
 		DeliverPolicy: jetstream.DeliverAllPolicy,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"strings"
 	"time"
@@ -33,6 +34,34 @@ type reader struct {
 	delivered uint64 // messages that the server has delivered, by its count
 	last      uint64 // sequence up to which messages were taken
 	broken    error  // what is behind the messages that were taken last
+}
+
+// Codes of API errors with which the server refuses to create a consumer.
+const (
+	errCodeConsumerCreate jetstream.ErrorCode = 10012 // for no reason that has a code of its own
+	errCodeConsumerStore  jetstream.ErrorCode = 10104
+)
+
+// durable returns the durable consumer and creates it if need be.
+//
+// A power cut can leave a state file that the server cannot read. The server then
+// knows no such consumer, so nobody can delete it, and refuses to create it again
+// because of the file. One that is kept in memory needs no file: it has the same
+// name, so the retention and the metrics find it, and lasts until the server is
+// restarted. Messages that the dead one had acknowledged are read again.
+func (p *Publisher) durable(ctx context.Context, l *link, stream string, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	consumer, err := l.js.CreateOrUpdateConsumer(ctx, stream, cfg)
+	if code := apiCode(err); code != errCodeConsumerCreate && code != errCodeConsumerStore {
+		return consumer, err
+	}
+	cfg.MemoryStorage = true
+	consumer, memoryErr := l.js.CreateOrUpdateConsumer(ctx, stream, cfg)
+	if memoryErr != nil {
+		return nil, errors.Join(err, memoryErr)
+	}
+	p.log.Warn("the server cannot read a consumer: it is kept in memory until the server is restarted, and reads again what it has read",
+		slog.String("stream", stream), slog.String("consumer", cfg.Durable), slog.Any("error", err))
+	return consumer, nil
 }
 
 // newReader asks for a window when the last one has been read. The client library

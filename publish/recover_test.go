@@ -1,0 +1,91 @@
+package publish
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/postback-gateway/gateway/publish/embedded"
+	"github.com/postback-gateway/gateway/publish/natstest"
+)
+
+// startEmbeddedIn returns the configuration for a server on a directory that the test
+// can reach.
+func startEmbeddedIn(t *testing.T, dir string) Config {
+	t.Helper()
+	s, err := embedded.Start(embedded.Config{Dir: dir, DontListen: true}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	cfg := testConfig()
+	cfg.InProcess = s
+	return cfg
+}
+
+// zeroConsumer leaves what a power cut on ext4 can leave of a durable consumer: the
+// server does not know it, and its state file has the right size and only zeros.
+func zeroConsumer(t *testing.T, js jetstream.JetStream, dir, stream, name string) {
+	t.Helper()
+	consumers, err := filepath.Glob(filepath.Join(dir, "*", "*", "*", "streams", stream, "obs"))
+	if err != nil || len(consumers) != 1 {
+		t.Fatalf("directory of the consumers of %s: %v, %v", stream, consumers, err)
+	}
+	if err := js.DeleteConsumer(t.Context(), stream, name); err != nil {
+		t.Fatal(err)
+	}
+	broken := filepath.Join(consumers[0], name)
+	if err := os.MkdirAll(broken, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(broken, "o.dat"), make([]byte, 64), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRelayReplacesDeadConsumer: a consumer that the server cannot read stops no relay.
+func TestRelayReplacesDeadConsumer(t *testing.T) {
+	needsProcess(t)
+	dir := t.TempDir()
+	r := startRelayed(t, natstest.Start(t, ""), func(local, _ *Config) {
+		local.InProcess = startEmbeddedIn(t, dir).InProcess
+	})
+	events := clicks("m", 20)
+	mustPublish(t, r.Publisher, events[:10]...)
+	r.drained()
+	zeroConsumer(t, r.local, dir, "POSTBACKS", RelayConsumer)
+	mustPublish(t, r.Publisher, append(events[10:], rubbish("x"))...)
+	r.drained()
+	if got := r.arrived("POSTBACKS"); !slices.Equal(got, idsOf(t, events)) {
+		t.Errorf("arrived: %v", got)
+	}
+	c, err := r.local.Consumer(t.Context(), "POSTBACKS", RelayConsumer)
+	if err != nil || !c.CachedInfo().Config.MemoryStorage {
+		t.Errorf("not replaced by a consumer in memory: %v, %v", c, err)
+	}
+	r.close()
+	more := clicks("n", 10)
+	mustPublish(t, r.Publisher, more...)
+	r.open(serverConfig(r.server)) // finds the one in memory
+	r.drained()
+	if got := r.arrived("POSTBACKS"); !slices.Equal(got, idsOf(t, append(events, more...))) {
+		t.Errorf("arrived: %v", got)
+	}
+}
+
+// TestFallbackReplacesDeadConsumer: nor does it stop the fallback.
+func TestFallbackReplacesDeadConsumer(t *testing.T) {
+	dir := t.TempDir()
+	f := startFallback(t, startEmbeddedIn(t, dir))
+	f.want(f.post("plan"), "plan")
+	zeroConsumer(t, f.js, dir, "POSTBACKS", FallbackConsumer)
+	eventually(t, "there is a consumer again", func() bool {
+		_, err := f.js.Consumer(t.Context(), "POSTBACKS", FallbackConsumer)
+		return err == nil
+	})
+	f.want(f.post("order"), "order")
+}
