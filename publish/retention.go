@@ -9,7 +9,6 @@ import (
 	"math"
 	"slices"
 	"sort"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,9 +25,9 @@ type retention struct {
 	p      *Publisher
 	holder atomic.Value // string: what keeps the oldest event in the stream
 
-	mu    sync.Mutex // one purge at a time
-	tried time.Time  // when there was last no room to make
-	made  time.Time  // when room was made last
+	turn  chan struct{} // held while one looks and purges: a lock that is waited for no longer than a context lasts
+	tried time.Time     // when there was last no room to make
+	made  time.Time     // when room was made last
 }
 
 // Purging begins above highWater of the byte bound and goes down to lowWater.
@@ -47,7 +46,7 @@ const (
 )
 
 func newRetention(p *Publisher) *retention {
-	r := &retention{p: p}
+	r := &retention{p: p, turn: make(chan struct{}, 1)}
 	r.holder.Store("")
 	return r
 }
@@ -70,8 +69,10 @@ func (r *retention) run(ctx context.Context) {
 // there is room now. refused says that the stream has refused an event, which may be
 // so large that it does not fit although the bound is not near.
 func (r *retention) makeRoom(ctx context.Context, refused bool) (bool, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	if err := r.lock(ctx); err != nil {
+		return false, err
+	}
+	defer r.unlock()
 	switch {
 	case time.Since(r.tried) < fullInterval:
 		return false, nil
@@ -94,6 +95,17 @@ func (r *retention) makeRoom(ctx context.Context, refused bool) (bool, error) {
 	}
 	return room, err
 }
+
+func (r *retention) lock(ctx context.Context) error {
+	select {
+	case r.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *retention) unlock() { <-r.turn }
 
 // purge drops the events below sequence end, as far as they are acknowledged, and
 // tells whether that was any.
@@ -126,8 +138,10 @@ func (r *retention) purge(ctx context.Context, s *kept, end uint64) (bool, error
 
 // dropOld purges what is older than MaxAge.
 func (r *retention) dropOld(ctx context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	if err := r.lock(ctx); err != nil {
+		return err
+	}
+	defer r.unlock()
 	s, err := r.p.look(ctx)
 	if err != nil {
 		return err
