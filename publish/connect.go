@@ -45,15 +45,26 @@ func (p *Publisher) dial() (*link, error) {
 	return &link{nc, js}, nil
 }
 
+// handlers are told of connections after the fact, in goroutines of the library. They
+// wait until the connection of which they are told is stored, and leave alone one
+// that has taken its place.
 func (p *Publisher) handlers() []nats.Option {
 	return []nats.Option{
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { p.disconnected(err) }),
-		nats.ReconnectHandler(func(*nats.Conn) { p.reconnected() }),
-		nats.ClosedHandler(func(*nats.Conn) { p.closed() }),
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) { p.ifStored(nc, func() { p.disconnected(err) }) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) { p.ifStored(nc, p.reconnected) }),
+		nats.ClosedHandler(func(nc *nats.Conn) { p.ifStored(nc, p.closed) }),
 		// Such as a missing permission, or credentials that are refused while reconnecting.
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			p.complaint.note(errors.New(p.cfg.hideSubjects(err.Error())))
 		}),
+	}
+}
+
+func (p *Publisher) ifStored(nc *nats.Conn, do func()) {
+	p.linking.Lock()
+	defer p.linking.Unlock()
+	if l := p.link.Load(); l != nil && l.nc == nc {
+		do()
 	}
 }
 
@@ -80,6 +91,7 @@ func (p *Publisher) disconnected(err error) {
 // reconnected has the streams looked at again: a server that comes back may have
 // lost its disk.
 func (p *Publisher) reconnected() {
+	p.connections.Add(1)
 	p.setOnline(true)
 	p.metrics.reconnects.Inc()
 	p.complaint.clear()
@@ -173,16 +185,9 @@ func (p *Publisher) tryEstablish(ctx context.Context) (int, error) {
 	l := p.link.Load()
 	if l == nil {
 		var err error
-		if l, err = p.dial(); err != nil {
+		if l, err = p.connect(); err != nil {
 			return 0, err
 		}
-		if p.dialed {
-			p.metrics.reconnects.Inc()
-		}
-		p.dialed = true
-		p.link.Store(l)
-		p.setOnline(true)
-		p.log.Info("connected to NATS", slog.String("servers", p.cfg.where()), slog.String("server", l.nc.ConnectedServerName()))
 	}
 	if !l.nc.IsConnected() {
 		return 0, errors.New("the connection to NATS is lost")
@@ -190,4 +195,22 @@ func (p *Publisher) tryEstablish(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
 	defer cancel()
 	return p.setUp(ctx, l)
+}
+
+// connect makes a connection and stores it. One that is lost between the two is
+// cleared away by its handlers, which run behind it.
+func (p *Publisher) connect() (*link, error) {
+	p.linking.Lock()
+	defer p.linking.Unlock()
+	l, err := p.dial()
+	if err != nil {
+		return nil, err
+	}
+	if p.connections.Add(1) > 1 {
+		p.metrics.reconnects.Inc()
+	}
+	p.link.Store(l)
+	p.setOnline(true)
+	p.log.Info("connected to NATS", slog.String("servers", p.cfg.where()), slog.String("server", l.nc.ConnectedServerName()))
+	return l, nil
 }

@@ -26,8 +26,11 @@ type Publisher struct {
 	group   *groupSync // nil where an acknowledgement is enough
 	keeper  *retention // nil where the stream has no bound of the gateway's
 	outage  *outage
+	roster  *roster
 
+	linking     sync.Mutex           // held while a link is made, so that nothing is told of it before it is stored
 	link        atomic.Pointer[link] // nil until there is a connection
+	connections atomic.Int64         // that were made or restored
 	online      atomic.Bool          // the connection stands; asking it can block while it reconnects
 	lostAt      atomic.Int64         // when it stood last, where it does not; Unix time in nanoseconds
 	setup       atomic.Pointer[setup]
@@ -35,7 +38,6 @@ type Publisher struct {
 	streamLimit atomic.Int64    // largest message that the streams take, bytes; 0: no limit of their own
 	complaint   *trouble        // what the server reports on its own
 	remarked    map[string]bool // by stream; of establish alone, which never runs twice at a time
-	dialed      bool            // at least once; of establish alone, too
 
 	kick       chan struct{} // wakes maintain; holds one
 	faults     chan error    // holds one: bringUp ends with it
@@ -92,6 +94,7 @@ func open(ctx context.Context, cfg Config, logger *slog.Logger, m *metrics) (*Pu
 	p.complaint = newTrouble(logger.With(slog.String("servers", cfg.where())), "NATS reports an error", "")
 	p.unready = newTrouble(logger, cfg.notYet()+"; trying again", "")
 	p.outage = newOutage(cfg.AckTimeout, p.outageChanged)
+	p.roster = newRoster(logger.With(slog.String("stream", cfg.Stream)))
 	p.options = append(options, p.handlers()...)
 	if cfg.Sync != nil {
 		p.group = newGroupSync(cfg.Sync, m.observeSync, p.syncFailed)

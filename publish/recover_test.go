@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -88,4 +89,30 @@ func TestFallbackReplacesDeadConsumer(t *testing.T) {
 		return err == nil
 	})
 	f.want(f.post("order"), "order")
+}
+
+// TestRelayOutlivesShortConnections: a connection that is lost in the moment in which
+// it was made is one that is lost, and another one is made.
+func TestRelayOutlivesShortConnections(t *testing.T) {
+	needsProcess(t)
+	server := natstest.Start(t, "")
+	proxy := natstest.StartProxy(t, server)
+	r := startRelayed(t, server, func(_, cluster *Config) { cluster.Servers = proxy.URL() })
+	proxy.CutAfterPong(3000)
+	proxy.Cut()
+	left, since := 0, time.Now()
+	eventually(t, "connections come to an end", func() bool {
+		if n := proxy.Cuts(); n != left {
+			left, since = n, time.Now()
+		} else if n > 0 && time.Since(since) > 10*time.Second {
+			t.Fatalf("no other connection is made: %d are left to be cut", n)
+		}
+		return left == 0
+	})
+	events := clicks("m", 3)
+	mustPublish(t, r.Publisher, events...)
+	r.drained()
+	if got := r.arrived("POSTBACKS"); !slices.Equal(got, idsOf(t, events)) {
+		t.Errorf("arrived: %v", got)
+	}
 }

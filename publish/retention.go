@@ -110,7 +110,7 @@ func (r *retention) unlock() { <-r.turn }
 // purge drops the events below sequence end, as far as they are acknowledged, and
 // tells whether that was any.
 func (r *retention) purge(ctx context.Context, s *kept, end uint64) (bool, error) {
-	wants, err := s.wants(ctx)
+	wants, err := r.p.wants(ctx, s)
 	if err != nil {
 		r.holder.Store(err.Error())
 		return false, err
@@ -170,6 +170,24 @@ func (p *Publisher) look(ctx context.Context) (*kept, error) {
 	}
 	info := s.CachedInfo()
 	return &kept{s, &info.Config, &info.State}, nil
+}
+
+// wants lists what holds events in the stream: each durable consumer that is there,
+// those that have vanished, and the relay. That one is known by name: while its
+// consumer is missing nothing has been moved, for all that anybody knows.
+func (p *Publisher) wants(ctx context.Context, s *kept) ([]want, error) {
+	connection := p.connections.Load()
+	all, err := s.wants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	isRelay := func(w want) bool { return w.consumer == RelayConsumer }
+	missing := p.cfg.Relayed && !slices.ContainsFunc(all, isRelay)
+	all = append(all, p.roster.vanished(all, connection)...)
+	if missing {
+		all = append(slices.DeleteFunc(all, isRelay), want{consumer: RelayConsumer, events: s.state.Msgs, first: s.state.FirstSeq})
+	}
+	return all, nil
 }
 
 // kept is a stream at one moment.
@@ -275,12 +293,23 @@ func (s *kept) firstWanted(wants []want) want {
 // wantedBy asks for the messages that a consumer's filters let through: one that
 // asks for little has its acknowledgements end far behind. A replica that lags
 // may know of none; then they end where the consumer says.
+//
+// The server counts a message as pending a little later than it acknowledges it, so
+// a count of none says nothing of what has come behind the last delivery. Up to
+// there it does: what was delivered as often as the consumer allows is not counted,
+// and stands behind the acknowledgements.
 func (s *kept) wantedBy(ctx context.Context, c *jetstream.ConsumerInfo) (want, error) {
-	w := want{consumer: c.Name, events: c.NumPending + uint64(c.NumAckPending), first: s.state.LastSeq + 1}
+	w := want{consumer: c.Name, events: c.NumPending + uint64(c.NumAckPending)}
+	floor := c.AckFloor.Stream + 1
+	none := s.state.LastSeq + 1 // where nothing is wanted
 	if w.events == 0 {
+		floor = max(floor, c.Delivered.Stream+1)
+	} else {
+		none = floor
+	}
+	if w.first = none; floor > s.state.LastSeq {
 		return w, nil
 	}
-	floor := c.AckFloor.Stream + 1
 	w.first = math.MaxUint64
 	for _, filter := range filters(&c.Config) {
 		m, err := s.next(ctx, floor, filter)
@@ -288,11 +317,11 @@ func (s *kept) wantedBy(ctx context.Context, c *jetstream.ConsumerInfo) (want, e
 			return w, err
 		}
 		if m != nil && m.Sequence < w.first {
-			w.first, w.since = m.Sequence, m.Time
+			w.first, w.since, w.events = m.Sequence, m.Time, max(w.events, 1)
 		}
 	}
 	if w.first == math.MaxUint64 {
-		w.first = floor
+		w.first = none
 	}
 	return w, nil
 }

@@ -15,7 +15,7 @@ import (
 
 // storeInterval is how often the metrics of the stream, of its consumers and of
 // the disk are brought up to date. It costs two requests, and one more for each
-// filter of a durable consumer that has something to read.
+// filter of a durable consumer behind which something was stored.
 const storeInterval = 10 * time.Second
 
 // watchStore keeps the metrics of the store until ctx ends. While the store does not
@@ -53,7 +53,7 @@ func (p *Publisher) measureStream(ctx context.Context) error {
 	p.metrics.streamEvents.Set(float64(s.state.Msgs))
 	p.metrics.streamBytes.Set(float64(s.state.Bytes))
 	p.metrics.streamLimit.Set(float64(s.limit()))
-	wants, err := s.wants(ctx)
+	wants, err := p.wants(ctx, s)
 	if err != nil {
 		return fmt.Errorf("consumers of stream %s: %w", p.cfg.Stream, err)
 	}

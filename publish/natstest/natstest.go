@@ -129,6 +129,11 @@ func (s *Server) Kill() {
 	s.cmd = nil
 }
 
+// StreamDir is the directory of a stream's files.
+func (s *Server) StreamDir(stream string) string {
+	return filepath.Join(s.store, "jetstream", "$G", "streams", stream)
+}
+
 // URL is where clients connect.
 func (s *Server) URL() string { return "nats://127.0.0.1:" + strconv.Itoa(s.port) }
 

@@ -1,9 +1,11 @@
 package natstest
 
 import (
+	"bytes"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -14,6 +16,7 @@ type Proxy struct {
 	listener net.Listener
 	target   string
 	up, down *gate
+	pongs    atomic.Int64 // that are each the last word on their connection
 
 	mu     sync.Mutex
 	conns  []net.Conn
@@ -58,6 +61,28 @@ func (p *Proxy) Cut() {
 	p.conns = nil
 }
 
+// CutAfterPong ends each of the next n connections right behind the first PONG: the
+// client has connected, and is told in the same moment that it is cut off.
+func (p *Proxy) CutAfterPong(n int) { p.pongs.Store(int64(n)) }
+
+// Cuts returns how many of them are still to be ended.
+func (p *Proxy) Cuts() int { return int(p.pongs.Load()) }
+
+// untilPong writes to a client, and ends with a PONG while there are some to cut at.
+type untilPong struct {
+	net.Conn
+	left *atomic.Int64
+}
+
+func (u *untilPong) Write(data []byte) (int, error) {
+	n, err := u.Conn.Write(data)
+	if err == nil && u.left.Load() > 0 && bytes.Contains(data, []byte("PONG\r\n")) {
+		u.left.Add(-1)
+		return n, net.ErrClosed
+	}
+	return n, err
+}
+
 func (p *Proxy) serve(wg *sync.WaitGroup) {
 	for {
 		client, err := p.listener.Accept()
@@ -73,7 +98,7 @@ func (p *Proxy) serve(wg *sync.WaitGroup) {
 			return
 		}
 		wg.Go(func() { p.up.copy(server, client) })
-		wg.Go(func() { p.down.copy(client, server) })
+		wg.Go(func() { p.down.copy(&untilPong{client, &p.pongs}, server) })
 	}
 }
 
