@@ -43,7 +43,7 @@ func (l *lane) follow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := l.relay.to.insist(ctx, l.messages(taken), l.trouble); err != nil {
+		if err := l.move(ctx, l.messages(taken)); err != nil {
 			return err
 		}
 		if err := acknowledge(ctx, taken[len(taken)-1]); err != nil {
@@ -51,6 +51,15 @@ func (l *lane) follow(ctx context.Context) error {
 		}
 		l.relay.from.metrics.relayed.Add(float64(len(taken)))
 	}
+}
+
+// move returns when the cluster has acknowledged the messages, or when ctx ends.
+func (l *lane) move(ctx context.Context, messages []message) error {
+	err := l.relay.to.insist(ctx, messages, l.trouble)
+	for i := range messages {
+		l.relay.from.countDeadLetter(&messages[i])
+	}
+	return err
 }
 
 // subscribe finds the durable consumer or makes it, and has it begin at the first
@@ -94,7 +103,7 @@ func (l *lane) passDisguised(ctx context.Context, local *link, at *jetstream.Con
 	if err != nil || m == nil || !isDisguised(m) {
 		return at, false, err
 	}
-	if err := l.relay.to.insist(ctx, []message{forward(m.Header, m.Data, m.Subject, l.to)}, l.trouble); err != nil {
+	if err := l.move(ctx, []message{forward(m.Header, m.Data, m.Subject, l.to)}); err != nil {
 		return nil, false, err
 	}
 	setUp, cancel = context.WithTimeout(ctx, setUpTimeout)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -56,26 +58,58 @@ func (c *Config) message(m *schema.Message) message {
 	}
 }
 
-// fit makes a stored message small enough for servers that take less than the
-// ones that it was stored by; limit is in bytes. Other headers than the gateway's
-// own go with the event.
+// fit makes a stored message one that other servers take than the ones that it was
+// stored by; limit is in bytes. Other headers than the gateway's own go with the event.
+// What fits in no other way becomes a dead letter: nothing behind it waits for ever.
 func (m *message) fit(c *Config, limit int) error {
-	header := m.msg.Header
-	limit -= traceHeaders(header).room()
-	stored := schema.Message{Subject: m.msg.Subject, ID: header.Get(jetstream.MsgIDHeader), Data: m.msg.Data}
-	if stored.Size() <= limit {
+	taken := !c.relay || c.takes(m)
+	if taken && m.size() <= limit {
 		return nil
 	}
-	if m.stream == c.deadLetterStream() {
-		stored.DeadLetter = schema.Reason(m.msg.Subject[strings.LastIndexByte(m.msg.Subject, '.')+1:])
-	}
-	small, err := stored.Shrink(c.Root, limit)
+	trace := traceHeadersOf(m.msg.Header)
+	small, err := m.shrink(c, limit-trace.room(), taken)
 	if err == nil {
 		*m = c.message(&small)
-		traceHeadersOf(header).addTo(m.msg.Header)
+		trace.addTo(m.msg.Header)
 	}
 	return err
 }
+
+// takes reports whether the message's stream can take its subject. A program that
+// publishes to a wider stream on this machine can use others.
+func (c *Config) takes(m *message) bool {
+	filter := c.eventSubjects()
+	if m.stream == c.deadLetterStream() {
+		filter = c.deadLetterSubjects()
+	}
+	return server.IsValidSubject(m.msg.Subject) && server.SubjectMatchesFilter(m.msg.Subject, filter)
+}
+
+// shrink returns what the gateway stored in a form that fits, and a dead letter for
+// anything else: for a message of another program, for one that is only too large
+// because of another program's headers, and for one whose subject is not taken.
+func (m *message) shrink(c *Config, limit int, taken bool) (schema.Message, error) {
+	id := m.msg.Header.Get(jetstream.MsgIDHeader)
+	stored := schema.Message{Subject: strings.TrimPrefix(m.msg.Subject, unclaimedRoot), ID: id, Data: m.msg.Data}
+	if m.stream == c.deadLetterStream() {
+		stored.DeadLetter = schema.Reason(m.msg.Subject[strings.LastIndexByte(m.msg.Subject, '.')+1:])
+	}
+	if taken && stored.Size() > limit {
+		if small, err := stored.Shrink(c.Root, limit); err == nil {
+			return small, nil
+		}
+	}
+	foreign := schema.Item{Body: m.msg.Data, Rejection: schema.Rejection{
+		Reason: schema.ReasonNotRelayed, Platform: schema.UnknownPlatform, ReceivedAt: time.Now(),
+		Detail: fmt.Sprintf("message %.100q on subject %.100q takes %d bytes with its header; expected at most %d on a subject that stream %s captures",
+			id, m.msg.Subject, m.size(), limit, m.stream),
+	}}
+	return foreign.Message(c.Root, limit)
+}
+
+// size is what the server counts against max_payload, in bytes: header and body
+// together.
+func (m *message) size() int { return m.msg.Size() - len(m.msg.Subject) - len(m.msg.Reply) }
 
 func (m *message) send(js jetstream.JetStream) error {
 	future, err := js.PublishMsgAsync(m.msg, once...)

@@ -84,7 +84,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		store:        newStore(),
 		consumers:    newConsumerGauges(),
 	}
-	for _, reason := range []schema.Reason{schema.ReasonNotJSON, schema.ReasonMalformed, schema.ReasonTooLarge} {
+	for _, reason := range []schema.Reason{schema.ReasonNotJSON, schema.ReasonMalformed, schema.ReasonTooLarge, schema.ReasonNotRelayed} {
 		m.deadLetters.WithLabelValues(string(reason))
 	}
 	return m, m.register(reg)

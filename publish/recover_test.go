@@ -1,17 +1,21 @@
 package publish
 
 import (
+	"encoding/json"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/postback-gateway/gateway/publish/embedded"
 	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/schema"
 )
 
 // startEmbeddedIn returns the configuration for a server on a directory that the test
@@ -114,5 +118,62 @@ func TestRelayOutlivesShortConnections(t *testing.T) {
 	r.drained()
 	if got := r.arrived("POSTBACKS"); !slices.Equal(got, idsOf(t, events)) {
 		t.Errorf("arrived: %v", got)
+	}
+}
+
+// TestRelayPassesWhatDoesNotFit: another program's message that the cluster does not
+// take becomes a dead letter, and what is behind it is relayed.
+func TestRelayPassesWhatDoesNotFit(t *testing.T) {
+	needsProcess(t)
+	const limit = 64 << 10
+	subject := "postback.v1.messenger.PAGE.plan.x"
+	for _, tt := range []struct {
+		name    string
+		message nats.Msg
+		arrives bool // as it is
+	}{
+		{"as large as the cluster takes", nats.Msg{Subject: subject, Data: make([]byte, limit)}, true},
+		{"larger", nats.Msg{Subject: subject, Data: []byte(strings.Repeat("x", limit+1))}, false},
+		{"an object that is not an event", nats.Msg{Subject: subject, Data: []byte(`{"a":"` + strings.Repeat("x", limit) + `"}`)}, false},
+		{"an event of another platform", nats.Msg{Subject: subject, Data: []byte(`{"data":{"platform":"a b","x":"` + strings.Repeat("x", limit) + `"}}`)}, false},
+		{"with large headers", nats.Msg{Subject: subject, Data: make([]byte, limit-1000), Header: nats.Header{"X-Large": {strings.Repeat("x", 2000)}}}, false},
+		{"a large id", nats.Msg{Subject: subject, Data: make([]byte, limit-1000), Header: nats.Header{"Nats-Msg-Id": {strings.Repeat("x", 2000)}}}, false},
+		{"no dead letter among dead letters", nats.Msg{Subject: "deadletter.postback.v1.meta.not_json", Data: []byte(`{"a":"` + strings.Repeat("x", limit) + `"}`)}, false},
+		{"another subject", nats.Msg{Subject: "orders.1", Data: []byte("x")}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := startRelayed(t, natstest.Start(t, "max_payload: 64KB"), func(local, _ *Config) {
+				wide := local.eventStream()
+				wide.Subjects = append(wide.Subjects, "orders.>")
+				if _, err := natstest.JetStream(t, "", inProcess(*local)).CreateStream(t.Context(), wide); err != nil {
+					t.Fatal(err)
+				}
+			})
+			mustPublish(t, r.Publisher, click("a", "a"))
+			if _, err := r.local.PublishMsg(t.Context(), &tt.message); err != nil {
+				t.Fatal(err)
+			}
+			mustPublish(t, r.Publisher, click("b", "b"))
+			r.drained()
+			arrived := r.arrivedMessages()
+			if n := len(arrived); n != 2 && !tt.arrives || n != 3 && tt.arrives || arrived[n-1].Header.Get("Nats-Msg-Id") != "messenger:PAGE:b" {
+				t.Errorf("%d messages arrived", n)
+			}
+			letters := stored(t, natstest.JetStream(t, r.server.URL()), "POSTBACKS_DEADLETTER")
+			if tt.arrives {
+				if len(letters) != 0 {
+					t.Errorf("dead letters: %s", letters[0].Data)
+				}
+				return
+			}
+			var d schema.DeadLetter
+			if len(letters) != 1 || json.Unmarshal(letters[0].Data, &d) != nil || d.Reason != schema.ReasonNotRelayed ||
+				letters[0].Subject != "deadletter.postback.v1.meta.not_relayed" || d.Length != len(tt.message.Data) || len(letters[0].Data) > limit {
+				t.Fatalf("%d dead letters, the first %+v", len(letters), d)
+			}
+			if body, err := d.Bytes(); err != nil || !strings.HasPrefix(string(tt.message.Data), string(body)) || !strings.Contains(d.Detail, tt.message.Subject) {
+				t.Errorf("%v, detail %s", err, d.Detail)
+			}
+		})
 	}
 }

@@ -16,7 +16,10 @@ type Reason string
 const (
 	ReasonNotJSON   Reason = "not_json"       // the body is no JSON object
 	ReasonMalformed Reason = "malformed_item" // the item lacks what an event needs
-	ReasonTooLarge  Reason = "too_large"      // the event is larger than the server's max_payload
+	ReasonTooLarge  Reason = "too_large"      // the event is larger than the server or the stream takes
+	// ReasonNotRelayed is that of a message of another program, no event, that the
+	// cluster does not take.
+	ReasonNotRelayed Reason = "not_relayed"
 )
 
 // UnknownPlatform is the platform of a dead letter whose body does not tell more
@@ -95,9 +98,10 @@ func (d *DeadLetter) message(root string, body []byte, limit int) (Message, erro
 	return m, err
 }
 
-// encode returns the dead letter with as much of body as fits into limit bytes.
+// encode returns the dead letter with as much of body as fits into limit bytes, and
+// without a body where not even the rest does.
 func (d *DeadLetter) encode(body []byte, limit int) ([]byte, error) {
-	for keep := min(len(body), limit); ; {
+	for keep := max(0, min(len(body), limit)); ; {
 		d.hold(body[:keep])
 		d.Truncated = d.Length > keep
 		out, err := encode(d)

@@ -365,3 +365,15 @@ func TestOptionalFields(t *testing.T) {
 		}
 	}
 }
+
+// TestTinyLimit: a limit in which nothing fits is not met, and nothing else.
+func TestTinyLimit(t *testing.T) {
+	item := Item{Rejection: Rejection{Reason: ReasonNotJSON, Platform: UnknownPlatform}, Body: []byte("x")}
+	for _, limit := range []int{-1, 0, 5, 100, 400} {
+		m, err := item.Message("postback.v1", limit)
+		var d DeadLetter
+		if err != nil || json.Unmarshal(m.Data, &d) != nil || d.Length != 1 {
+			t.Errorf("limit %d: %v, %s", limit, err, m.Data)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package schema
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -81,6 +82,11 @@ func (m Message) Shrink(root string, limit int) (Message, error) {
 	if err := json.Unmarshal(m.Data, &e); err != nil {
 		return m, fmt.Errorf("message %s of %d bytes is over the limit of %d, and is no event: %w", m.ID, m.Size(), limit, err)
 	}
+	// Any JSON object can be read as an event. The subject of the dead letter is made
+	// from this one's platform.
+	if e.Data.Platform == "" || !strings.HasPrefix(m.Subject, root+"."+e.Data.Platform+".") {
+		return m, fmt.Errorf("message %s of %d bytes is over the limit of %d, and is not an event of subject %s", m.ID, m.Size(), limit, m.Subject)
+	}
 	over := Item{Body: m.Data}
 	return over.deadLetter(root, Rejection{
 		Reason:     ReasonTooLarge,
@@ -98,6 +104,9 @@ func (m Message) cut(root string, limit int) (Message, error) {
 	if err != nil {
 		return m, fmt.Errorf("message %s of %d bytes is over the limit of %d, and is no dead letter: %w", m.ID, m.Size(), limit, err)
 	}
+	if d.Subject(root) != m.Subject {
+		return m, fmt.Errorf("message %s of %d bytes is over the limit of %d, and is not a dead letter of subject %s", m.ID, m.Size(), limit, m.Subject)
+	}
 	body, err := d.Bytes()
 	if err != nil {
 		return m, fmt.Errorf("dead letter %s: %w", m.ID, err)
@@ -114,7 +123,7 @@ const headerRoom = 256
 func (m *Message) Size() int { return headerRoom + len(m.ID) + len(m.Data) }
 
 func tooLarge(size, limit int) string {
-	return fmt.Sprintf("the event takes %d bytes with its header; the NATS server's max_payload is %d", size, limit)
+	return fmt.Sprintf("the event takes %d bytes with its header; %d is the most that is taken: the NATS server's max_payload, or a stream's max_msg_size or half of its max_bytes", size, limit)
 }
 
 // Outcome is what became of an item.
