@@ -1,8 +1,11 @@
 package publish
 
 import (
+	"cmp"
+	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,34 +15,73 @@ import (
 // dead letter without its body, with room for long ids and details.
 const minMessage = 4096
 
-// check tells whether an acknowledgement of the stream means that an event below
-// subjects is stored. What else the operator decided about a stream is not the
-// gateway's to judge.
-func check(got *jetstream.StreamConfig, subjects string) error {
+// minAge is the least age up to which a stream has to keep events, where the settings
+// do not say less: a consumer that is restarted has to find what came meanwhile.
+const minAge = 5 * time.Minute
+
+// minStreamBytes is the least that a stream has to hold.
+const minStreamBytes = 16 * minMessage
+
+// check reports whether an acknowledgement of the stream means that an event on the
+// subjects of want is stored and can be read. What else the operator decided about
+// a stream is not the gateway's to judge.
+func check(got, want *jetstream.StreamConfig) error {
+	subjects := want.Subjects[0]
 	if !captures(got, subjects) {
 		return faultf("stream %s captures %s, expected %s: set GATEWAY_STREAM to a stream that captures it or that does not exist yet, "+
 			"or GATEWAY_SUBJECT_ROOT to what this one captures", got.Name, subjectList(got), subjects)
 	}
-	reason := ""
-	switch {
-	case got.Sealed:
-		reason = "is sealed and takes no events"
-	case got.NoAck:
-		reason = "does not acknowledge (no_ack)"
-	case got.Storage != jetstream.FileStorage:
-		reason = "is kept in memory only"
-	case got.PersistMode == jetstream.AsyncPersistMode:
-		reason = "acknowledges before it has written (persist_mode async)"
-	case got.Retention == jetstream.InterestPolicy:
-		reason = "drops events that no consumer is there for (interest retention)"
-	case got.Duplicates <= 0:
-		reason = "has no duplicate window, so repeated deliveries would be stored twice"
-	case got.MaxMsgSize > 0 && got.MaxMsgSize < minMessage:
-		reason = "takes only messages that are too small (max_msg_size)"
-	default:
+	reason := cmp.Or(unstored(got), unkept(got, want))
+	if reason == "" {
 		return nil
 	}
 	return faultf("stream %s %s: change it, or set GATEWAY_STREAM to another one", got.Name, reason)
+}
+
+// unstored returns why an acknowledgement does not mean that an event is stored.
+func unstored(got *jetstream.StreamConfig) string {
+	switch {
+	case got.Sealed:
+		return "is sealed and takes no events"
+	case got.NoAck:
+		return "does not acknowledge (no_ack)"
+	case got.Storage != jetstream.FileStorage:
+		return "is kept in memory only"
+	case got.PersistMode == jetstream.AsyncPersistMode:
+		return "acknowledges before it has written (persist_mode async)"
+	case got.Duplicates <= 0:
+		return "has no duplicate window, so repeated deliveries would be stored twice"
+	case got.MaxMsgSize > 0 && got.MaxMsgSize < minMessage:
+		return "takes only messages that are too small (max_msg_size)"
+	case got.MaxBytes > 0 && got.MaxBytes < minStreamBytes:
+		return fmt.Sprintf("holds only %d bytes (max_bytes), expected at least %d", got.MaxBytes, minStreamBytes)
+	case got.SubjectTransform != nil:
+		return "stores events under other subjects (subject_transform)"
+	default:
+		return ""
+	}
+}
+
+// unkept returns how a stream drops events that somebody may still wait for. Those
+// beside the stream of the events may.
+func unkept(got, want *jetstream.StreamConfig) string {
+	least := minAge
+	if want.MaxAge > 0 {
+		least = min(least, want.MaxAge)
+	}
+	dropsNone := want.Discard == jetstream.DiscardNew
+	switch {
+	case got.Retention == jetstream.InterestPolicy:
+		return "drops events that no consumer is there for (interest retention)"
+	case got.MaxAge > 0 && got.MaxAge < least:
+		return fmt.Sprintf("drops events when they are %s old (max_age), expected at least %s", got.MaxAge, least)
+	case dropsNone && got.Discard == jetstream.DiscardOld && (got.MaxBytes > 0 || got.MaxMsgs > 0):
+		return "drops its oldest events at its limits, whether or not they were consumed (discard old)"
+	case dropsNone && got.MaxMsgsPerSubject > 0 && !got.DiscardNewPerSubject:
+		return "drops all but the newest events of each subject (max_msgs_per_subject)"
+	default:
+		return ""
+	}
 }
 
 // captures tells whether one of the stream's filters covers all of subjects. A
@@ -79,13 +121,4 @@ func (p *Publisher) remark(got *jetstream.StreamConfig, want jetstream.StreamCon
 		p.log.Warn("the stream exists and drops events by their age, whether or not they were relayed",
 			slog.String("stream", got.Name), slog.String("max_age", got.MaxAge.String()))
 	}
-	if want.Discard == jetstream.DiscardNew && drops(got) {
-		p.log.Warn("the stream exists and drops its oldest events at its limits, whether or not they were consumed",
-			slog.String("stream", got.Name))
-	}
-}
-
-func drops(got *jetstream.StreamConfig) bool {
-	bounded := got.MaxBytes > 0 || got.MaxMsgs > 0
-	return got.Discard == jetstream.DiscardOld && bounded || got.MaxMsgsPerSubject > 0 && !got.DiscardNewPerSubject
 }

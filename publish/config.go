@@ -111,6 +111,9 @@ func (c *Config) prepare() error {
 			return faultf("GATEWAY_NATS_URL: entry %d is no URL: expected one such as nats://host:4222 (special characters of a password are written %%XX)", i+1)
 		}
 	}
+	if c.MaxBytes > 0 && c.MaxBytes < minStreamBytes {
+		return faultf("GATEWAY_STREAM_MAX_BYTES %d is too small: expected at least %d", c.MaxBytes, minStreamBytes)
+	}
 	return c.boundByDisk()
 }
 
@@ -125,7 +128,7 @@ func (c *Config) boundByDisk() error {
 		return faultf("GATEWAY_DATA_DIR: %w", err)
 	}
 	if free != unknownSpace { // the server refuses a bound that no disk has
-		c.MaxBytes = int64(free / 2)
+		c.MaxBytes = max(int64(free/2), minStreamBytes) // a full disk bounds only a new stream
 	}
 	return nil
 }

@@ -153,7 +153,7 @@ func (p *Publisher) bringUp(ctx context.Context) {
 			return
 		}
 		if isFault(err) && !p.isSetUp() && !p.cfg.relay {
-			p.faults <- err
+			p.fail(err)
 			return
 		}
 		p.unready.note(err)

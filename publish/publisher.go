@@ -35,12 +35,13 @@ type Publisher struct {
 	lostAt      atomic.Int64         // when it stood last, where it does not; Unix time in nanoseconds
 	setup       atomic.Pointer[setup]
 	unready     *trouble        // connecting and setting up
+	unusable    *trouble        // a stream that does not keep what it acknowledges
 	streamLimit atomic.Int64    // largest message that the streams take, bytes; 0: no limit of their own
 	complaint   *trouble        // what the server reports on its own
 	remarked    map[string]bool // by stream; of establish alone, which never runs twice at a time
 
 	kick       chan struct{} // wakes maintain; holds one
-	faults     chan error    // holds one: bringUp ends with it
+	faults     chan error    // holds one
 	stop       context.CancelFunc
 	background sync.WaitGroup
 
@@ -93,6 +94,8 @@ func open(ctx context.Context, cfg Config, logger *slog.Logger, m *metrics) (*Pu
 	}
 	p.complaint = newTrouble(logger.With(slog.String("servers", cfg.where())), "NATS reports an error", "")
 	p.unready = newTrouble(logger, cfg.notYet()+"; trying again", "")
+	p.unusable = newTrouble(logger.With(slog.String("servers", cfg.where())),
+		"stream unusable, rejecting deliveries", "streams usable again, accepting deliveries")
 	p.outage = newOutage(cfg.AckTimeout, p.outageChanged)
 	p.roster = newRoster(logger.With(slog.String("stream", cfg.Stream)))
 	p.options = append(options, p.handlers()...)
@@ -133,6 +136,7 @@ func (p *Publisher) goOn(ctx context.Context) {
 		p.background.Go(func() { p.keeper.run(background) })
 	}
 	p.background.Go(func() { p.watchStore(background) })
+	p.background.Go(func() { p.sampleStreams(background) })
 	if p.cfg.Relayed {
 		return // consumers are where the events are relayed to
 	}
@@ -156,8 +160,13 @@ func (p *Publisher) outageChanged(cause error) {
 
 // syncFailed ends the process: what the disk has lost cannot be known.
 func (p *Publisher) syncFailed(err error) {
+	p.fail(fmt.Errorf("events may not be on the disk (%w): check the disk; the platform delivers again what was not answered 200", err))
+}
+
+// fail ends the process. It does not wait for somebody who is told of it.
+func (p *Publisher) fail(err error) {
 	select {
-	case p.faults <- fmt.Errorf("events may not be on the disk (%w): check the disk; the platform delivers again what was not answered 200", err):
+	case p.faults <- err:
 	default: // another fault ends it already
 	}
 }
@@ -221,6 +230,9 @@ func (p *Publisher) isSetUp() bool {
 func (p *Publisher) current() (*link, error) {
 	if s := p.setup.Load(); !s.done {
 		return nil, fmt.Errorf("%s: %w", p.cfg.notYet(), s.err)
+	}
+	if err := p.checkStreams(); err != nil {
+		return nil, err
 	}
 	if p.group != nil {
 		if err := p.group.failed(); err != nil {

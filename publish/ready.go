@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,11 +27,14 @@ func (p *Publisher) Ready(ctx context.Context) error {
 	if !p.online.Load() {
 		return p.notConnected()
 	}
-	events, err := p.inspect(ctx, l, p.cfg.Stream, p.cfg.eventSubjects())
-	if err != nil {
-		return err
+	events, err := p.inspect(ctx, l, p.cfg.eventStream())
+	if err == nil {
+		_, err = p.inspect(ctx, l, p.cfg.deadLetterStreamConfig())
 	}
-	if _, err := p.inspect(ctx, l, p.cfg.deadLetterStream(), p.cfg.deadLetterSubjects()); err != nil {
+	if errors.As(err, new(goneError)) {
+		p.wake()
+	}
+	if err != nil {
 		return err
 	}
 	if err := checkRoom(events, p.limit(l)); err != nil {
@@ -40,20 +44,6 @@ func (p *Publisher) Ready(ctx context.Context) error {
 		return err
 	}
 	return p.checkAnswers(ctx, l)
-}
-
-// inspect asks the stream's leader how it is. Where there is none, nobody answers.
-func (p *Publisher) inspect(ctx context.Context, l *link, name, subjects string) (*jetstream.StreamInfo, error) {
-	s, err := l.js.Stream(ctx, name)
-	switch code := apiCode(err); {
-	case code == jetstream.JSErrCodeStreamNotFound:
-		p.wake()
-		return nil, fmt.Errorf("stream %s is gone: it is created again", name)
-	case err != nil:
-		return nil, fmt.Errorf("stream %s does not answer (%w%s): see that enough NATS servers run for it to have a leader", name, err, p.reported())
-	}
-	info := s.CachedInfo()
-	return info, check(&info.Config, subjects)
 }
 
 // checkRoom tells whether a stream that refuses at its limits takes two more

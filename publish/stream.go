@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -92,19 +93,15 @@ func (c *Config) streams() []jetstream.StreamConfig {
 // setUp creates the streams that are missing and checks the others. It returns
 // the largest message, header included, that both take; 0 where neither bounds it.
 func (p *Publisher) setUp(ctx context.Context, l *link) (int, error) {
-	limit := 0
+	var all []*jetstream.StreamConfig
 	for _, want := range p.cfg.streams() {
 		got, err := p.ensure(ctx, l, want)
 		if err != nil {
 			return 0, err
 		}
-		for _, size := range []int{int(got.MaxMsgSize), int(got.MaxBytes / 2)} {
-			if size > 0 && (limit == 0 || size < limit) {
-				limit = size
-			}
-		}
+		all = append(all, got)
 	}
-	return limit, nil
+	return messageLimit(all), nil
 }
 
 // ensure returns the configuration of the stream, which it creates if need be.
@@ -121,7 +118,7 @@ func (p *Publisher) ensure(ctx context.Context, l *link, want jetstream.StreamCo
 		return nil, p.explainAPI(ctx, l, want, err)
 	}
 	got := &s.CachedInfo().Config
-	if err := check(got, want.Subjects[0]); err != nil {
+	if err := check(got, &want); err != nil {
 		return nil, err
 	}
 	p.remark(got, want)
@@ -173,7 +170,7 @@ func (p *Publisher) explainAPI(ctx context.Context, l *link, want jetstream.Stre
 		return faultf("stream %s cannot be created: %s captures subjects of %s already: "+
 			"set GATEWAY_STREAM to that stream, or GATEWAY_SUBJECT_ROOT to other subjects", want.Name, other, want.Subjects[0])
 	case jetstream.JSErrCodeJetStreamNotEnabled, jetstream.JSErrCodeJetStreamNotEnabledForAccount:
-		return faultf("%s has no JetStream for this account (%w): enable it in the server's configuration", p.cfg.where(), err)
+		return fault{p.withoutJetStream(err)}
 	case errCodeReplicas:
 		return faultf("stream %s cannot be created with %d replicas (%w): set GATEWAY_STREAM_REPLICAS to 0 or 1", want.Name, want.Replicas, err)
 	case errCodeMaxBytesMissing, errCodeStorageExceeded:
@@ -183,8 +180,24 @@ func (p *Publisher) explainAPI(ctx context.Context, l *link, want jetstream.Stre
 	case errCodeNoPeers:
 		return fmt.Errorf("stream %s waits for servers to put its replicas on (%w): start them, or set GATEWAY_STREAM_REPLICAS", want.Name, err)
 	default:
+		if isWithoutJetStream(err) {
+			// Not a fault: a leaf node answers so until it is connected.
+			return p.withoutJetStream(err)
+		}
 		return fmt.Errorf("stream %s: %w", want.Name, err)
 	}
+}
+
+// isWithoutJetStream reports whether nobody answers for JetStream, or somebody who
+// says that there is none.
+func isWithoutJetStream(err error) bool {
+	code := apiCode(err)
+	return errors.Is(err, nats.ErrNoResponders) ||
+		code == jetstream.JSErrCodeJetStreamNotEnabled || code == jetstream.JSErrCodeJetStreamNotEnabledForAccount
+}
+
+func (p *Publisher) withoutJetStream(err error) error {
+	return fmt.Errorf("%s has no JetStream for this account (%w): enable it in the server's configuration", p.cfg.where(), err)
 }
 
 func apiCode(err error) jetstream.ErrorCode {

@@ -77,6 +77,21 @@ func TestExistingStream(t *testing.T) {
 			"stream POSTBACKS acknowledges before it has written (persist_mode async)" + mend},
 		{"interest", func(c *jetstream.StreamConfig) { c.Retention = jetstream.InterestPolicy },
 			"stream POSTBACKS drops events that no consumer is there for (interest retention)" + mend},
+		{"drops at no limit", func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardOld }, ""},
+		{"refuses more of a subject", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject, c.DiscardNewPerSubject = 2, true }, ""},
+		{"young, but not too young", func(c *jetstream.StreamConfig) { c.MaxAge, c.Duplicates = 5*time.Minute, time.Minute }, ""},
+		{"too young", func(c *jetstream.StreamConfig) { c.MaxAge, c.Duplicates = 4*time.Minute, time.Minute },
+			"stream POSTBACKS drops events when they are 4m0s old (max_age), expected at least 5m0s" + mend},
+		{"drops its oldest, by bytes", func(c *jetstream.StreamConfig) { c.Discard, c.MaxBytes = jetstream.DiscardOld, 1<<30 },
+			"stream POSTBACKS drops its oldest events at its limits, whether or not they were consumed (discard old)" + mend},
+		{"drops its oldest, by number", func(c *jetstream.StreamConfig) { c.Discard, c.MaxMsgs = jetstream.DiscardOld, 10 },
+			"stream POSTBACKS drops its oldest events at its limits, whether or not they were consumed (discard old)" + mend},
+		{"newest of each subject", func(c *jetstream.StreamConfig) { c.Discard, c.MaxMsgsPerSubject = jetstream.DiscardOld, 1 },
+			"stream POSTBACKS drops all but the newest events of each subject (max_msgs_per_subject)" + mend},
+		{"other subjects in store", func(c *jetstream.StreamConfig) {
+			c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: "postback.>", Destination: "postback.v1.gone.>"}
+		}, "stream POSTBACKS stores events under other subjects (subject_transform)" + mend},
+		{"tiny", func(c *jetstream.StreamConfig) { c.MaxBytes = 1000 }, "stream POSTBACKS holds only 1000 bytes (max_bytes), expected at least 65536" + mend},
 		{"tiny messages", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 100 },
 			"stream POSTBACKS takes only messages that are too small (max_msg_size)" + mend},
 	}
@@ -155,7 +170,7 @@ func TestDifferingStreamIsRemarkedOnce(t *testing.T) {
 	cfg := embeddedConfig(t)
 	js := natstest.JetStream(t, "", inProcess(cfg))
 	c := cfg.eventStream()
-	c.Replicas, c.Duplicates, c.Discard, c.MaxMsgs = 1, time.Minute, jetstream.DiscardOld, 10
+	c.Replicas, c.Duplicates = 1, time.Minute
 	if _, err := js.CreateStream(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
@@ -163,10 +178,9 @@ func TestDifferingStreamIsRemarkedOnce(t *testing.T) {
 	if err := p.establish(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"stream_window=1m0s GATEWAY_DUPLICATE_WINDOW=1h0m0s", "drops its oldest events"} {
-		if n := strings.Count(log.String(), want); n != 1 {
-			t.Errorf("%q is logged %d times, want once:\n%s", want, n, log)
-		}
+	const want = "stream_window=1m0s GATEWAY_DUPLICATE_WINDOW=1h0m0s"
+	if n := strings.Count(log.String(), want); n != 1 {
+		t.Errorf("%q is logged %d times, want once:\n%s", want, n, log)
 	}
 }
 
@@ -178,6 +192,7 @@ func TestBadConfiguration(t *testing.T) {
 	}{
 		{"root", func(c *Config) { c.Root = "a.>" }, `GATEWAY_SUBJECT_ROOT "a.>" is no subject: expected tokens joined by dots, such as postback.v1`},
 		{"stream", func(c *Config) { c.Stream = "a.b" }, `GATEWAY_STREAM "a.b" is no name of a stream: expected no white space and none of . * > / \`},
+		{"size", func(c *Config) { c.MaxBytes = 10 }, "GATEWAY_STREAM_MAX_BYTES 10 is too small: expected at least 65536"},
 		{"no server", func(c *Config) { c.Servers = " , " }, "GATEWAY_NATS_URL: no server given"},
 		{"no URL", func(c *Config) { c.Servers = "nats://ok:4222,nats://me:s3cr%t@host" },
 			"GATEWAY_NATS_URL: entry 2 is no URL: expected one such as nats://host:4222 (special characters of a password are written %XX)"},

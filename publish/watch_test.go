@@ -94,7 +94,7 @@ gateway_consumer_pending_events{consumer="rates"} 0
 }
 
 // TestWatchStreamsOfOthers: what the gateway does not purge is held, whoever has
-// acknowledged it, and a stream that drops its oldest has no limit.
+// acknowledged it.
 func TestWatchStreamsOfOthers(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -102,7 +102,6 @@ func TestWatchStreamsOfOthers(t *testing.T) {
 		limit   float64
 	}{
 		{"refuses", jetstream.DiscardNew, smallStream},
-		{"drops its oldest", jetstream.DiscardOld, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := embeddedConfig(t)
