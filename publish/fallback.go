@@ -35,7 +35,16 @@ const fallbackAckWait = 30 * time.Second
 type fallback struct {
 	p       *Publisher
 	trouble *trouble
+
+	claims    claims // as they were at readAt, when there were consumers of them
+	consumers int
+	readAt    time.Time
 }
+
+// claimsAge is how long the list of claims is used. With many consumers it costs more
+// than the events do. Their number is asked for each time, so that one that comes or
+// goes counts at once; one that changes its filters does when the list is that old.
+const claimsAge = time.Second
 
 // run works until ctx ends.
 func (f *fallback) run(ctx context.Context) {
@@ -100,17 +109,33 @@ func (f *fallback) subscribe(ctx context.Context) (jetstream.Stream, *reader, er
 func (f *fallback) unclaimed(ctx context.Context, stream jetstream.Stream, taken []jetstream.Msg) ([]message, error) {
 	ctx, cancel := context.WithTimeout(ctx, setUpTimeout)
 	defer cancel()
-	claimed, err := readClaims(ctx, stream, f.p.cfg.Root, true)
-	if err != nil {
+	if err := f.updateClaims(ctx, stream); err != nil {
 		return nil, err
 	}
 	var all []message
 	for _, m := range taken {
-		if !claimed.match(m.Subject()) {
+		if !f.claims.match(m.Subject()) {
 			all = append(all, forward(m.Headers(), m.Data(), unclaimedRoot+m.Subject(), f.p.cfg.unclaimedStream()))
 		}
 	}
 	return all, nil
+}
+
+func (f *fallback) updateClaims(ctx context.Context, stream jetstream.Stream) error {
+	info, err := stream.Info(ctx)
+	if err != nil {
+		return err
+	}
+	now, consumers := time.Now(), info.State.Consumers
+	if consumers == f.consumers && now.Sub(f.readAt) < claimsAge {
+		return nil
+	}
+	claimed, err := readClaims(ctx, stream, f.p.cfg.Root, true)
+	if err != nil {
+		return err
+	}
+	f.claims, f.consumers, f.readAt = claimed, consumers, now
+	return nil
 }
 
 // unclaimedStreamConfig is how the stream of the unclaimed is created. It drops

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -215,4 +216,33 @@ func TestUnclaimed(t *testing.T) {
 	again := prometheus.NewRegistry()
 	mustOpenWith(t, cfg, again)
 	eventually(t, "the metric tells it", func() bool { return metric(t, again, "gateway_unclaimed_subjects") == 1 })
+}
+
+// TestFallbackListsConsumersSeldom: a list of many consumers costs more than the events.
+func TestFallbackListsConsumersSeldom(t *testing.T) {
+	needsProcess(t)
+	s := natstest.Start(t, "")
+	cfg := serverConfig(s)
+	cfg.Fallback = true
+	p := mustOpen(t, cfg)
+	js := natstest.JetStream(t, s.URL())
+	eventually(t, "the fallback runs", func() bool {
+		_, err := js.Consumer(t.Context(), "POSTBACKS", FallbackConsumer)
+		return err == nil
+	})
+	var lists atomic.Int64
+	if _, err := js.Conn().Subscribe("$JS.API.CONSUMER.LIST.POSTBACKS", func(*nats.Msg) { lists.Add(1) }); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for i := range 200 {
+		mustPublish(t, p, click(fmt.Sprint("m", i), "plan:x"))
+		eventually(t, "the event is among the unclaimed", func() bool {
+			return info(t, js, "POSTBACKS_UNCLAIMED").State.Msgs == uint64(i+1)
+		})
+	}
+	// One a second, and those of the metrics.
+	if got, most := lists.Load(), int64(time.Since(start)/time.Second)+5; got > most || got == 0 {
+		t.Errorf("consumers were listed %d times for 200 events, expected at most %d", got, most)
+	}
 }

@@ -142,7 +142,7 @@ func (p *Publisher) goOn(ctx context.Context) {
 	}
 	p.background.Go(func() { p.watchClaims(background) })
 	if p.cfg.Fallback {
-		f := &fallback{p, newTrouble(p.log,
+		f := &fallback{p: p, trouble: newTrouble(p.log,
 			"the fallback of unclaimed events waits, and tries again", "the fallback of unclaimed events goes on")}
 		p.background.Go(func() { f.run(background) })
 	}
