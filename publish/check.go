@@ -19,8 +19,8 @@ const minMessage = 4096
 // do not say less: a consumer that is restarted has to find what came meanwhile.
 const minAge = 5 * time.Minute
 
-// minStreamBytes is the least that a stream has to hold.
-const minStreamBytes = 16 * minMessage
+// minStreamBytes is the least that a stream has to hold: the largest message is half of it.
+const minStreamBytes = 2 * minMessage
 
 // check reports whether an acknowledgement of the stream means that an event on the
 // subjects of want is stored and can be read. What else the operator decided about

@@ -294,7 +294,7 @@ func TestMetricsAreAllThere(t *testing.T) {
 			t.Errorf("%s: %d series, %v", name, n, err)
 		}
 	}
-	if n, _ := testutil.GatherAndCount(reg, "gateway_deadletters_total"); n != 3 {
+	if n, _ := testutil.GatherAndCount(reg, "gateway_deadletters_total"); n != 4 {
 		t.Errorf("gateway_deadletters_total has %d series from the start, want one per reason", n)
 	}
 	if testutil.ToFloat64(p.metrics.connected) != 1 {
@@ -302,5 +302,14 @@ func TestMetricsAreAllThere(t *testing.T) {
 	}
 	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
+	}
+}
+
+// TestClicksFitTheSmallestStream: the least that a stream may hold takes clicks as events.
+func TestClicksFitTheSmallestStream(t *testing.T) {
+	cfg := embeddedConfig(t)
+	cfg.MaxBytes = minStreamBytes
+	if got := mustPublish(t, mustOpen(t, cfg), click("m", "plan:enterprise"), rubbish("x")); got[0] != schema.Stored || got[1] != schema.Rejected {
+		t.Errorf("outcomes %v", got)
 	}
 }

@@ -91,7 +91,7 @@ func TestExistingStream(t *testing.T) {
 		{"other subjects in store", func(c *jetstream.StreamConfig) {
 			c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: "postback.>", Destination: "postback.v1.gone.>"}
 		}, "stream POSTBACKS stores events under other subjects (subject_transform)" + mend},
-		{"tiny", func(c *jetstream.StreamConfig) { c.MaxBytes = 1000 }, "stream POSTBACKS holds only 1000 bytes (max_bytes), expected at least 65536" + mend},
+		{"tiny", func(c *jetstream.StreamConfig) { c.MaxBytes = 1000 }, "stream POSTBACKS holds only 1000 bytes (max_bytes), expected at least 8192" + mend},
 		{"tiny messages", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 100 },
 			"stream POSTBACKS takes only messages that are too small (max_msg_size)" + mend},
 	}
@@ -192,7 +192,7 @@ func TestBadConfiguration(t *testing.T) {
 	}{
 		{"root", func(c *Config) { c.Root = "a.>" }, `GATEWAY_SUBJECT_ROOT "a.>" is no subject: expected tokens joined by dots, such as postback.v1`},
 		{"stream", func(c *Config) { c.Stream = "a.b" }, `GATEWAY_STREAM "a.b" is no name of a stream: expected no white space and none of . * > / \`},
-		{"size", func(c *Config) { c.MaxBytes = 10 }, "GATEWAY_STREAM_MAX_BYTES 10 is too small: expected at least 65536"},
+		{"size", func(c *Config) { c.MaxBytes = 10 }, "GATEWAY_STREAM_MAX_BYTES 10 is too small: expected at least 8192"},
 		{"no server", func(c *Config) { c.Servers = " , " }, "GATEWAY_NATS_URL: no server given"},
 		{"no URL", func(c *Config) { c.Servers = "nats://ok:4222,nats://me:s3cr%t@host" },
 			"GATEWAY_NATS_URL: entry 2 is no URL: expected one such as nats://host:4222 (special characters of a password are written %XX)"},
