@@ -19,7 +19,7 @@ const minMessage = 4096
 // do not say less: a consumer that is restarted has to find what came meanwhile.
 const minAge = 5 * time.Minute
 
-// minStreamBytes is the least that a stream has to hold: the largest message is half of it.
+// minStreamBytes is the least bound of a new stream: the largest message is half of it.
 const minStreamBytes = 2 * minMessage
 
 // check reports whether an acknowledgement of the stream means that an event on the
@@ -53,8 +53,6 @@ func unstored(got *jetstream.StreamConfig) string {
 		return "has no duplicate window, so repeated deliveries would be stored twice"
 	case got.MaxMsgSize > 0 && got.MaxMsgSize < minMessage:
 		return "takes only messages that are too small (max_msg_size)"
-	case got.MaxBytes > 0 && got.MaxBytes < minStreamBytes:
-		return fmt.Sprintf("holds only %d bytes (max_bytes), expected at least %d", got.MaxBytes, minStreamBytes)
 	case got.SubjectTransform != nil:
 		return "stores events under other subjects (subject_transform)"
 	default:

@@ -59,8 +59,8 @@ func checkRoom(info *jetstream.StreamInfo, message int) error {
 	if c.MaxBytes <= 0 {
 		return nil
 	}
-	// A small stream is not full from the beginning.
-	reserve := min(2*uint64(message), uint64(c.MaxBytes)/20)
+	// A small stream is not full from the beginning, but for one in which no message fits.
+	reserve := max(min(2*uint64(message), uint64(c.MaxBytes)/20), minMessage)
 	if state.Bytes+reserve > uint64(c.MaxBytes) {
 		return fmt.Errorf("stream %s is full: it holds %d of %d bytes; consume and purge events, or raise its max_bytes (GATEWAY_STREAM_MAX_BYTES is for a new stream)", c.Name, state.Bytes, c.MaxBytes)
 	}

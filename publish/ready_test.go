@@ -78,6 +78,7 @@ func TestCheckRoom(t *testing.T) {
 		{"two messages fit", jetstream.StreamConfig{Discard: jetstream.DiscardNew, MaxBytes: 100 * mib}, jetstream.StreamState{Bytes: 98 * mib}, false},
 		{"fewer fit", jetstream.StreamConfig{Discard: jetstream.DiscardNew, MaxBytes: 100 * mib}, jetstream.StreamState{Bytes: 98*mib + 1}, true},
 		{"small and empty", jetstream.StreamConfig{Discard: jetstream.DiscardNew, MaxBytes: mib}, jetstream.StreamState{}, false},
+		{"smaller than a message", jetstream.StreamConfig{Discard: jetstream.DiscardNew, MaxBytes: 10}, jetstream.StreamState{}, true},
 		{"drops old ones", jetstream.StreamConfig{Discard: jetstream.DiscardOld, MaxBytes: mib}, jetstream.StreamState{Bytes: mib}, false},
 		{"count", jetstream.StreamConfig{Discard: jetstream.DiscardNew, MaxMsgs: 5}, jetstream.StreamState{Msgs: 5}, true},
 	}

@@ -35,6 +35,10 @@ func (p *Publisher) sample(ctx context.Context) error {
 			p.unusable.note(err)
 			return nil
 		}
+		if errors.As(err, new(goneError)) && p.checkStreams() != nil {
+			p.unusable.clear() // with the stream that was
+			p.wake()
+		}
 		if err != nil {
 			return err
 		}
@@ -76,15 +80,23 @@ func (g goneError) Error() string {
 }
 
 // messageLimit returns the largest message, header included, that all streams take, in
-// bytes; 0 where none of them bounds it.
+// bytes; 0 where none of them bounds it. A stream whose bound is tiny is full: it
+// refuses, and makes no dead letter of every event.
 func messageLimit(streams []*jetstream.StreamConfig) int {
 	limit := 0
 	for _, s := range streams {
-		for _, size := range []int{int(s.MaxMsgSize), int(s.MaxBytes / 2)} {
+		for _, size := range []int{int(s.MaxMsgSize), atLeastMinMessage(s.MaxBytes / 2)} {
 			if size > 0 && (limit == 0 || size < limit) {
 				limit = size
 			}
 		}
 	}
 	return limit
+}
+
+func atLeastMinMessage(bytes int64) int {
+	if bytes <= 0 {
+		return 0
+	}
+	return int(max(bytes, minMessage))
 }

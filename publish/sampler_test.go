@@ -27,7 +27,6 @@ var badSettings = []struct {
 	{"no acknowledgement", func(c *jetstream.StreamConfig) { c.NoAck = true }, "(no_ack)"},
 	{"interest", func(c *jetstream.StreamConfig) { c.Retention = jetstream.InterestPolicy }, "(interest retention)"},
 	{"small messages", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 100 }, "(max_msg_size)"},
-	{"few bytes", func(c *jetstream.StreamConfig) { c.MaxBytes = 1000 }, "(max_bytes)"},
 }
 
 // TestSettingsOfARunningStream: when somebody makes the stream one that does not keep

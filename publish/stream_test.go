@@ -91,7 +91,6 @@ func TestExistingStream(t *testing.T) {
 		{"other subjects in store", func(c *jetstream.StreamConfig) {
 			c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: "postback.>", Destination: "postback.v1.gone.>"}
 		}, "stream POSTBACKS stores events under other subjects (subject_transform)" + mend},
-		{"tiny", func(c *jetstream.StreamConfig) { c.MaxBytes = 1000 }, "stream POSTBACKS holds only 1000 bytes (max_bytes), expected at least 8192" + mend},
 		{"tiny messages", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 100 },
 			"stream POSTBACKS takes only messages that are too small (max_msg_size)" + mend},
 	}
