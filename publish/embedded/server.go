@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -68,6 +70,8 @@ type Server struct {
 	failed  atomic.Pointer[error] // why there is no server that stores; nil while there is one
 	stop    context.CancelFunc    // the watcher
 	watcher sync.WaitGroup
+
+	incomplete []string // directories of streams whose consumers the server does not know yet; of start and the watcher
 }
 
 // Start runs a server and returns when it serves connections, the store
@@ -89,7 +93,10 @@ func Start(cfg Config, logger *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) start() error {
+func (s *Server) start() (err error) {
+	if s.incomplete, err = repairMetadata(s.cfg.storeDir(), s.log); err != nil {
+		return fmt.Errorf("embedded NATS server: %w: check the directory %s (GATEWAY_DATA_DIR)", err, s.cfg.storeDir())
+	}
 	ns, err := server.NewServer(s.cfg.options())
 	if err != nil {
 		return fmt.Errorf("embedded NATS server: %w", err)
@@ -123,15 +130,30 @@ func (s *Server) watch(ctx context.Context) {
 }
 
 func (s *Server) mend() {
-	err := s.health()
-	if err == nil {
-		s.failed.Store(nil)
+	if err := s.health(); err != nil {
+		s.restart(slog.LevelError, "the store of the embedded NATS server has failed: it is started again", err)
 		return
 	}
+	s.failed.Store(nil)
+	if slices.ContainsFunc(s.incomplete, hasSettings) {
+		s.restart(slog.LevelWarn, "a stream has been created again: the embedded NATS server is started again, to recover its consumers",
+			errors.New("the embedded NATS server starts again"))
+	}
+}
+
+// hasSettings reports whether the settings of the stream in dir are there again. The
+// server writes the checksum last.
+func hasSettings(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, server.JetStreamMetaFileSum))
+	return err == nil
+}
+
+// restart starts the server again in its place.
+func (s *Server) restart(level slog.Level, text string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failed.Store(&err)
-	s.log.Error("the store of the embedded NATS server has failed: it is started again", slog.Any("error", err))
+	s.log.LogAttrs(context.Background(), level, text, slog.Any("reason", err))
 	shutdown(s.running.Load())
 	if err := errors.Join(s.flush(), s.start()); err != nil {
 		s.failed.Store(&err)
