@@ -71,7 +71,9 @@ type Server struct {
 	stop    context.CancelFunc    // the watcher
 	watcher sync.WaitGroup
 
-	incomplete []string // directories of streams whose consumers the server does not know yet; of start and the watcher
+	presence   *presence
+	stopped    atomic.Bool // by Shutdown, with nothing left
+	incomplete []string    // directories of streams whose consumers the server does not know yet; of start and the watcher
 }
 
 // Start runs a server and returns when it serves connections, the store
@@ -82,6 +84,7 @@ func Start(cfg Config, logger *slog.Logger) (*Server, error) {
 	}
 	watching, stop := context.WithCancel(context.Background())
 	s := &Server{cfg: cfg, log: logger, stop: stop}
+	s.presence = newPresence(cfg.storeDir(), s.createdStreams)
 	if err := s.start(); err != nil {
 		stop()
 		return nil, err
@@ -130,6 +133,9 @@ func (s *Server) watch(ctx context.Context) {
 }
 
 func (s *Server) mend() {
+	if s.CheckStore() != nil {
+		return // a new start would make an empty store
+	}
 	if err := s.health(); err != nil {
 		s.restart(slog.LevelError, "the store of the embedded NATS server has failed: it is started again", err)
 		return
@@ -282,12 +288,36 @@ func (s *Server) ClientURL() string {
 	return s.running.Load().ClientURL()
 }
 
-// Shutdown stops the server and returns when everything is written and closed.
+// stopTime is how long Shutdown waits. The server stops consumers one after the
+// other and sleeps 10 ms for each, so a thousand of them would take longer than the 10
+// seconds that a container is given.
+const stopTime = 4 * time.Second
+
+// Shutdown stops the server and returns when everything is written and closed, or
+// after stopTime. Then consumers may get again what they acknowledged in the last tenth
+// of a second, and the next start reads every message once, as after a crash. No message
+// is lost.
 func (s *Server) Shutdown() {
 	s.stop()
 	s.watcher.Wait()
-	shutdown(s.running.Load())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		shutdown(s.running.Load())
+	}()
+	select {
+	case <-done:
+		s.stopped.Store(true)
+	case <-time.After(stopTime):
+		s.log.Warn("the embedded NATS server has not stopped in time, as with very many consumers: ending without waiting for it; "+
+			"consumers may receive their last events again", slog.String("waited", stopTime.String()))
+	}
+	s.presence.close()
 }
+
+// Stopped reports whether Shutdown has stopped everything. Until then, and that can be
+// the end of the process, the data directory has to stay locked.
+func (s *Server) Stopped() bool { return s.stopped.Load() }
 
 func shutdown(ns *server.Server) {
 	ns.Shutdown()
