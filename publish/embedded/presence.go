@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,12 +57,16 @@ const (
 	presencePause = 10 * time.Millisecond
 )
 
+// removable says that files can be removed while a process has them open. On Windows
+// they cannot, and neither could the server remove its own if the check held them open.
+const removable = runtime.GOOS != "windows"
+
 // check returns an error if what was written before the call is not where a restart
 // looks for it. The error is final.
 func (p *presence) check() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.err != nil || p.isUnchanged() {
+	if p.err != nil || p.isUnchanged() || !removable {
 		return p.err
 	}
 	var err error

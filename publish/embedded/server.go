@@ -299,10 +299,10 @@ const stopTime = 4 * time.Second
 // is lost.
 func (s *Server) Shutdown() {
 	s.stop()
-	s.watcher.Wait()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		s.watcher.Wait()
 		shutdown(s.running.Load())
 	}()
 	select {
