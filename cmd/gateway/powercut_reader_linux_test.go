@@ -23,7 +23,9 @@ type cutReader struct {
 // returns when that is there, and reads until the server is gone or the test ends.
 func (r *cutReader) read(t *testing.T, url string) {
 	t.Helper()
-	js := natstest.JetStream(t, url, nats.NoReconnect())
+	js := natstest.JetStream(t, url, nats.NoReconnect(), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {
+		// The power is gone; else the client would print this.
+	}))
 	var consumer jetstream.Consumer
 	natstest.Eventually(t, "the consumer", func() (ok bool) {
 		var err error

@@ -117,7 +117,7 @@ func (m *metadata) repairConsumer(name string) error {
 			return err
 		}
 	default:
-		const follows = "the settings of a consumer were corrupt: the consumer does not exist until its owner creates it again, and then continues where it was"
+		const follows = "the settings of a consumer were corrupt: the consumer does not exist until its owner creates it again, and then continues where it was; events that it has not read can be purged until then"
 		if err := errors.Join(m.setAside(follows, dir, server.JetStreamMetaFile), m.discardSum(dir)); err != nil {
 			return err
 		}
