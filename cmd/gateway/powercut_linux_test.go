@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -224,6 +225,7 @@ func (s *cutSeries) follow() {
 		s.aside = len(aside)
 		s.corrupt++
 	}
+	defer s.explain()
 	s.reader.read(s.t, s.p.at.nats)
 	if s.moved == nil {
 		s.moved = &cutReader{}
@@ -312,6 +314,26 @@ func (s *cutSeries) compare() {
 	s.kept, s.lost = kept, s.lost+lost
 }
 
+// explain logs what helps to understand that something does not arrive.
+func (s *cutSeries) explain() {
+	if !s.t.Failed() {
+		return
+	}
+	_, text := s.p.get(s.p.at.admin + "/readyz")
+	s.t.Logf("readyz: %s", text)
+	for name, url := range map[string]string{"gateway": s.p.at.nats, "cluster": s.cluster.URL()} {
+		stream, err := natstest.JetStream(s.t, url).Stream(context.Background(), "POSTBACKS")
+		if err != nil {
+			s.t.Logf("%s: %v", name, err)
+			continue
+		}
+		s.t.Logf("%s: %+v", name, stream.CachedInfo().State)
+		for c := range stream.ListConsumers(context.Background()).Info() {
+			s.t.Logf("%s: consumer %s delivered %+v, acknowledged %+v, %d+%d to acknowledge", name, c.Name, c.Delivered, c.AckFloor, c.NumPending, c.NumAckPending)
+		}
+	}
+}
+
 // resent is how many deliveries are sent again after a cut.
 const resent = 40
 
@@ -345,10 +367,13 @@ func (s *cutSeries) send(d cutDelivery) cutAnswer {
 
 func (s *cutSeries) state() jetstream.StreamState {
 	s.t.Helper()
-	stream, err := natstest.JetStream(s.t, s.p.at.nats).Stream(s.t.Context(), "POSTBACKS")
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	js := natstest.JetStream(s.t, s.p.at.nats)
+	var stream jetstream.Stream
+	natstest.Eventually(s.t, "a stream that answers", func() bool { // the server may start again in its place
+		var err error
+		stream, err = js.Stream(s.t.Context(), "POSTBACKS")
+		return err == nil
+	})
 	return stream.CachedInfo().State
 }
 
