@@ -4,8 +4,9 @@
 # make fuzz     every fuzz target for FUZZTIME
 # make crash    kill -9 under load, ROUNDS times each: the gateway with its store, and
 #               servers of a cluster; every 200 has to be stored once
-# make powercut cut the power of the gateway's disk under load, CUTS times; needs
-#               root, FUSE and loop devices
+# make powercut cut the power of the gateway's disk under load, CUTS times, half of
+#               them with ext4, a quarter each with xfs and btrfs; needs root, FUSE
+#               and loop devices
 # make bench    the front door (real HTTP, real embedded server), and the relay
 # make slowdisk the front door on a disk with slow flushes; needs what powercut needs
 # make docs     what is generated in docs/
@@ -31,7 +32,7 @@ ONE = -p 1
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
-.PHONY: all build test check format vet staticcheck vuln imports race tidy fuzz crash powercut e2fsprogs bench slowdisk docs watch
+.PHONY: all build test check format vet staticcheck vuln imports race tidy fuzz crash powercut mkfs bench slowdisk docs watch
 
 all: build test
 
@@ -82,17 +83,17 @@ crash:
 
 # Where the machine cannot do it this fails and says what is missing;
 # POWERCUT=optional makes that a line of the output.
-powercut: e2fsprogs
+powercut: mkfs
 	POWERCUT=$(POWERCUT) POWERCUT_CUTS=$(CUTS) $(GO) test -count 1 ./publish/powercut
 	POWERCUT=$(POWERCUT) POWERCUT_CUTS=$(CUTS) $(GO) test -count 1 -v -timeout 3h -run '^TestPowerCut' ./cmd/gateway
 
-# The programs for the file system of these disks, installed where they are missing
+# The programs for the file systems of these disks, installed where they are missing
 # and can be; the tests say what is still missing then.
-e2fsprogs:
+mkfs:
 	@PATH="$$PATH:/usr/sbin:/sbin"; \
-	if command -v mkfs.ext4 >/dev/null && command -v e2fsck >/dev/null; then exit 0; fi; \
+	if command -v mkfs.ext4 && command -v e2fsck && command -v mkfs.xfs && command -v mkfs.btrfs; then exit 0; fi >/dev/null; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get -q update && apt-get -q install -y --no-install-recommends e2fsprogs || true; fi
+		apt-get -q update && apt-get -q install -y --no-install-recommends e2fsprogs xfsprogs btrfs-progs || true; fi
 
 # Runs one after the other, so that the variants are interleaved: take the median
 # and the ratio. Sync interleaves by itself, in TURNS. See docs/benchmarks.md.
@@ -103,7 +104,7 @@ bench:
 		$(GO) test -run '^$$' -bench Relay -benchtime 200000x ./publish || exit 1; \
 	done
 
-slowdisk: e2fsprogs
+slowdisk: mkfs
 	@for run in $$(seq $(BENCHRUNS)); do \
 		$(GO) test -run '^$$' -bench SlowDisk -benchtime $(BENCHTIME) -timeout 30m ./cmd/gateway || exit 1; \
 	done

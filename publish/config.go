@@ -67,6 +67,10 @@ type Config struct {
 	// (GATEWAY_SYNC=group): acknowledgements of the server are not enough then, and
 	// one call serves all deliveries that wait. An error of it is final.
 	Sync func() error
+	// Check, where there is one, returns an error if what was written before it is called
+	// is lost although the server has acknowledged it. It takes the place of Sync where
+	// that is nil, and an error is as final; a Sync has to do the same by itself.
+	Check func() error
 	// Relayed says that a [Relay] moves on what is stored (GATEWAY_RELAY). Then
 	// events that it has not moved yet are kept whatever their age.
 	Relayed bool

@@ -101,6 +101,8 @@ func open(ctx context.Context, cfg Config, logger *slog.Logger, m *metrics) (*Pu
 	p.options = append(options, p.handlers()...)
 	if cfg.Sync != nil {
 		p.group = newGroupSync(cfg.Sync, m.observeSync, p.syncFailed)
+	} else if cfg.Check != nil {
+		p.group = newGroupSync(cfg.Check, func(time.Duration, int) {}, p.syncFailed)
 	}
 	if cfg.MaxBytes > 0 || cfg.Relayed {
 		p.keeper = newRetention(p)

@@ -124,7 +124,12 @@ func (g *gateway) claimDataDir() error {
 	if err != nil {
 		return err
 	}
-	g.onStop("data directory", func(context.Context) error { return unlock() })
+	g.onStop("data directory", func(context.Context) error {
+		if g.embedded != nil && !g.embedded.Stopped() {
+			return nil // still written to; the lock ends with the process
+		}
+		return unlock()
+	})
 	made, err := s.makeLocalSecrets(rand.Reader)
 	if len(made) > 0 {
 		g.log.Info("made random secrets where none were configured: enter the verify token in Meta's App Dashboard, "+
@@ -255,6 +260,8 @@ func (g *gateway) wait(ctx context.Context) error {
 	case err := <-g.failed:
 		return err
 	case err := <-g.publisher.Err():
+		return err
+	case err := <-g.embedded.Err():
 		return err
 	}
 }

@@ -18,7 +18,7 @@ const (
 // many deliveries share a flush. Beside the figures of BenchmarkFrontDoor it
 // reports the flushes for each event.
 func BenchmarkSlowDisk(b *testing.B) {
-	if err := powercut.Check(); err != nil {
+	if err := powercut.Check(powercut.Ext4); err != nil {
 		b.Skip("NOT MEASURED:", err)
 	}
 	for _, connections := range []int{1, benchConnections} {
@@ -31,7 +31,7 @@ func BenchmarkSlowDisk(b *testing.B) {
 }
 
 func benchmarkSlowDisk(b *testing.B, connections int, sync string) {
-	disk := powercut.New(b, slowDiskBytes)
+	disk := powercut.New(b, powercut.Ext4, slowDiskBytes)
 	p := startBenchGateway(b, disk.Dir(), sync)
 	disk.SlowDown(slowFlush)
 	before := disk.Flushes()

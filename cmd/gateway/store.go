@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -164,7 +165,10 @@ func (g *gateway) localConfig(sync func() error) publish.Config {
 	cfg.InProcess, cfg.Failed = g.embedded, g.embedded.Failed
 	cfg.Token = g.settings.EmbeddedToken.reveal()
 	cfg.Secret = g.secrets.toLogIn(func(s *settings) secret { return s.EmbeddedToken })
-	cfg.DataDir, cfg.Sync = g.settings.DataDir, sync
+	cfg.DataDir, cfg.Check = g.settings.DataDir, g.embedded.CheckStore
+	if sync != nil {
+		cfg.Sync = func() error { return errors.Join(sync(), g.embedded.CheckStore()) }
+	}
 	cfg.Replicas, cfg.Relayed = 1, g.settings.Relay
 	cfg.Fallback = cfg.Fallback && !cfg.Relayed // where the consumers are
 	return cfg

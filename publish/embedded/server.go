@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -68,6 +70,10 @@ type Server struct {
 	failed  atomic.Pointer[error] // why there is no server that stores; nil while there is one
 	stop    context.CancelFunc    // the watcher
 	watcher sync.WaitGroup
+
+	presence   *presence
+	stopped    atomic.Bool // by Shutdown, with nothing left
+	incomplete []string    // directories of streams whose consumers the server does not know yet; of start and the watcher
 }
 
 // Start runs a server and returns when it serves connections, the store
@@ -78,6 +84,7 @@ func Start(cfg Config, logger *slog.Logger) (*Server, error) {
 	}
 	watching, stop := context.WithCancel(context.Background())
 	s := &Server{cfg: cfg, log: logger, stop: stop}
+	s.presence = newPresence(cfg.storeDir(), s.createdStreams)
 	if err := s.start(); err != nil {
 		stop()
 		return nil, err
@@ -89,7 +96,10 @@ func Start(cfg Config, logger *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) start() error {
+func (s *Server) start() (err error) {
+	if s.incomplete, err = repairMetadata(s.cfg.storeDir(), s.log); err != nil {
+		return fmt.Errorf("embedded NATS server: %w: check the directory %s (GATEWAY_DATA_DIR)", err, s.cfg.storeDir())
+	}
 	ns, err := server.NewServer(s.cfg.options())
 	if err != nil {
 		return fmt.Errorf("embedded NATS server: %w", err)
@@ -123,15 +133,33 @@ func (s *Server) watch(ctx context.Context) {
 }
 
 func (s *Server) mend() {
-	err := s.health()
-	if err == nil {
-		s.failed.Store(nil)
+	if s.CheckStore() != nil {
+		return // a new start would make an empty store
+	}
+	if err := s.health(); err != nil {
+		s.restart(slog.LevelError, "the store of the embedded NATS server has failed: it is started again", err)
 		return
 	}
+	s.failed.Store(nil)
+	if slices.ContainsFunc(s.incomplete, hasSettings) {
+		s.restart(slog.LevelWarn, "a stream has been created again: the embedded NATS server is started again, to recover its consumers",
+			errors.New("the embedded NATS server starts again"))
+	}
+}
+
+// hasSettings reports whether the settings of the stream in dir are there again. The
+// server writes the checksum last.
+func hasSettings(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, server.JetStreamMetaFileSum))
+	return err == nil
+}
+
+// restart starts the server again in its place.
+func (s *Server) restart(level slog.Level, text string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failed.Store(&err)
-	s.log.Error("the store of the embedded NATS server has failed: it is started again", slog.Any("error", err))
+	s.log.LogAttrs(context.Background(), level, text, slog.Any("reason", err))
 	shutdown(s.running.Load())
 	if err := errors.Join(s.flush(), s.start()); err != nil {
 		s.failed.Store(&err)
@@ -260,12 +288,36 @@ func (s *Server) ClientURL() string {
 	return s.running.Load().ClientURL()
 }
 
-// Shutdown stops the server and returns when everything is written and closed.
+// stopTime is how long Shutdown waits. The server stops consumers one after the
+// other and sleeps 10 ms for each, so a thousand of them would take longer than the 10
+// seconds that a container is given.
+const stopTime = 4 * time.Second
+
+// Shutdown stops the server and returns when everything is written and closed, or
+// after stopTime. Then consumers may get again what they acknowledged in the last tenth
+// of a second, and the next start reads every message once, as after a crash. No message
+// is lost.
 func (s *Server) Shutdown() {
 	s.stop()
-	s.watcher.Wait()
-	shutdown(s.running.Load())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.watcher.Wait()
+		shutdown(s.running.Load())
+	}()
+	select {
+	case <-done:
+		s.stopped.Store(true)
+	case <-time.After(stopTime):
+		s.log.Warn("the embedded NATS server has not stopped in time, as with very many consumers: ending without waiting for it; "+
+			"consumers may receive their last events again", slog.String("waited", stopTime.String()))
+	}
+	s.presence.close()
 }
+
+// Stopped reports whether Shutdown has stopped everything. Until then, and that can be
+// the end of the process, the data directory has to stay locked.
+func (s *Server) Stopped() bool { return s.stopped.Load() }
 
 func shutdown(ns *server.Server) {
 	ns.Shutdown()

@@ -12,12 +12,12 @@ import (
 // Need skips a test that needs disks where it was not asked for: POWERCUT_CUTS is
 // not set. Where the machine cannot give them the test fails, or is skipped with
 // POWERCUT=optional.
-func Need(t testing.TB) {
+func Need(t testing.TB, system FileSystem) {
 	t.Helper()
 	if os.Getenv("POWERCUT_CUTS") == "" {
 		t.Skip("needs root, FUSE and loop devices, so it runs only when it is asked for: make powercut")
 	}
-	err := Check()
+	err := Check(system)
 	if err == nil {
 		return
 	}
@@ -28,10 +28,10 @@ func Need(t testing.TB) {
 }
 
 // checkSize is enough for a file system with its journal, in bytes.
-const checkSize = 64 << 20
+const checkSize = 512 << 20
 
 // Check tries to make a disk and says what this machine lacks for it.
-func Check() error {
+func Check(system FileSystem) error {
 	if os.Geteuid() != 0 {
 		return errors.New("a disk with power cuts needs root, to mount file systems: this is another user")
 	}
@@ -40,15 +40,15 @@ func Check() error {
 			return fmt.Errorf("a disk with power cuts needs %s: %w (load the kernel's modules fuse and loop; in a container pass the devices on)", device, err)
 		}
 	}
-	for _, program := range []string{"mkfs.ext4", "e2fsck"} {
+	for _, program := range toolsOf[system].programs {
 		if _, err := find(program); err != nil {
-			return fmt.Errorf("a disk with power cuts needs e2fsprogs: %w", err)
+			return fmt.Errorf("a disk with power cuts and %s needs %s: %w", system, toolsOf[system].debian, err)
 		}
 	}
-	return tryOut()
+	return tryOut(system)
 }
 
-func tryOut() error {
+func tryOut(system FileSystem) error {
 	dir, err := os.MkdirTemp("", "powercut-")
 	if err != nil {
 		return err
@@ -58,9 +58,9 @@ func tryOut() error {
 	if err != nil {
 		return err
 	}
-	_, err = p.do(order{Do: doFormat, Size: checkSize})
+	_, err = p.do(order{Do: doFormat, System: system, Size: checkSize})
 	if err = errors.Join(err, p.stop()); err != nil {
-		return fmt.Errorf("a disk with power cuts cannot be made on this machine: %w", err)
+		return fmt.Errorf("a disk with power cuts and %s cannot be made on this machine: %w", system, err)
 	}
 	return nil
 }

@@ -24,9 +24,9 @@ type Disk struct {
 	repaired string
 }
 
-// New returns an empty disk with a file system of so many bytes, mounted until
+// New returns an empty disk of so many bytes with a file system, mounted until
 // the test ends. It takes as much memory as is written to it.
-func New(t testing.TB, size uint64) *Disk {
+func New(t testing.TB, system FileSystem, size uint64) *Disk {
 	t.Helper()
 	p, err := start(t.TempDir())
 	if err != nil {
@@ -38,7 +38,7 @@ func New(t testing.TB, size uint64) *Disk {
 		}
 	})
 	d := &Disk{t: t, process: p, size: size}
-	d.mounted(d.do(order{Do: doFormat, Size: size}))
+	d.mounted(d.do(order{Do: doFormat, System: system, Size: size}))
 	return d
 }
 

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const testSize = 128 << 20
+const testSize = 512 << 20
 
 // write writes a file of a page and returns it open.
 func write(t *testing.T, path string) *os.File {
@@ -33,8 +33,14 @@ func write(t *testing.T, path string) *os.File {
 // TestDisk is the control of all other tests with disks: a file that was not
 // synced vanishes, one that was stays, after one cut and after the next.
 func TestDisk(t *testing.T) {
-	Need(t)
-	d := New(t, testSize)
+	for _, system := range []FileSystem{Ext4, XFS, Btrfs} {
+		t.Run(string(system), func(t *testing.T) { testDisk(t, system) })
+	}
+}
+
+func testDisk(t *testing.T, system FileSystem) {
+	Need(t, system)
+	d := New(t, system, testSize)
 	write(t, filepath.Join(d.Dir(), "unsynced"))
 	file := write(t, filepath.Join(d.Dir(), "synced"))
 	if err := file.Sync(); err != nil {
@@ -63,8 +69,14 @@ func TestDisk(t *testing.T) {
 // TestWriteCache is the control of what TestDisk cannot show: that the disk itself
 // forgets. The pages are written out to it, past the page cache, and not flushed.
 func TestWriteCache(t *testing.T) {
-	Need(t)
-	d := New(t, testSize)
+	for _, system := range []FileSystem{Ext4, XFS} { // btrfs writes changed pages to other places
+		t.Run(string(system), func(t *testing.T) { testWriteCache(t, system) })
+	}
+}
+
+func testWriteCache(t *testing.T, system FileSystem) {
+	Need(t, system)
+	d := New(t, system, testSize)
 	file := write(t, filepath.Join(d.Dir(), "file"))
 	if err := file.Sync(); err != nil {
 		t.Fatal(err)
@@ -108,8 +120,8 @@ func wantFile(t *testing.T, path string, want bool) {
 }
 
 func TestSlowDown(t *testing.T) {
-	Need(t)
-	d := New(t, testSize)
+	Need(t, Ext4)
+	d := New(t, Ext4, testSize)
 	file, flushes := write(t, filepath.Join(d.Dir(), "file")), d.Flushes()
 	const delay = 50 * time.Millisecond
 	d.SlowDown(delay)
@@ -126,11 +138,11 @@ func TestSlowDown(t *testing.T) {
 // TestNothingIsLeft: the loop device is free again after a disk is removed and
 // after its test has ended.
 func TestNothingIsLeft(t *testing.T) {
-	Need(t)
+	Need(t, Ext4)
 	for _, removed := range []bool{true, false} {
 		var device string
 		t.Run(fmt.Sprint("removed=", removed), func(t *testing.T) {
-			d := New(t, testSize)
+			d := New(t, Ext4, testSize)
 			if device = d.device; !attached(device) {
 				t.Fatalf("%s is not attached", device)
 			}
@@ -149,12 +161,12 @@ func TestNothingIsLeft(t *testing.T) {
 // TestKilledProcessLeavesNothing: also with writes that nobody takes any more,
 // and with a file that a process of the test still holds open.
 func TestKilledProcessLeavesNothing(t *testing.T) {
-	Need(t)
+	Need(t, Ext4)
 	p, err := start(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := p.do(order{Do: doFormat, Size: testSize})
+	r, err := p.do(order{Do: doFormat, System: Ext4, Size: testSize})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,20 +203,20 @@ func attached(device string) bool {
 }
 
 func TestErrors(t *testing.T) {
-	Need(t)
+	Need(t, Ext4)
 	p, err := start(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.stop()
-	if _, err := p.do(order{Do: doFormat, Size: 4 << 10}); err == nil || !strings.Contains(err.Error(), "mkfs.ext4") {
+	if _, err := p.do(order{Do: doFormat, System: Ext4, Size: 4 << 10}); err == nil || !strings.Contains(err.Error(), "mkfs.ext4") {
 		t.Errorf("a disk that is too small: %v", err)
 	}
 	t.Setenv("PATH", "/nonexistent")
 	if path, err := find("e2fsck"); err != nil || !strings.HasSuffix(path, "sbin/e2fsck") {
 		t.Errorf("with another PATH e2fsck is %s, %v", path, err)
 	}
-	if _, err := find("no-such-program"); err == nil || err.Error() != "no-such-program is missing: install e2fsprogs" {
+	if _, err := find("no-such-program"); err == nil || err.Error() != "no-such-program is missing: install the file system's programs" {
 		t.Errorf("a program that is missing: %v", err)
 	}
 	t.Setenv(serveIn, "somewhere")

@@ -4,10 +4,10 @@
 // kind: the kernel keeps what a killed process has written.
 //
 // A disk is a file of a FUSE file system that keeps unflushed writes apart, a
-// loop device on that file, and ext4 on the device. The file system is this
+// loop device on that file, and ext4, xfs or btrfs on the device. The file system is this
 // package's and its flushes are seen one by one, so a flush can be made slow, too.
 //
-//	page cache → ext4 → loop device → FUSE → medium: unsynced | flushing | durable
+//	page cache → file system → loop device → FUSE → medium: unsynced | flushing | durable
 //
 // All of it lives in a process of its own, with a private mount namespace; tests
 // reach a disk through that process's root. The process ends with the test,
@@ -15,6 +15,6 @@
 // the test from waiting for itself: a process that serves a file system must not
 // start others on it.
 //
-// It needs Linux, root, FUSE, loop devices, and the programs mkfs.ext4 and e2fsck;
-// [Check] says what is missing.
+// It needs Linux, root, FUSE, loop devices, and and the programs of the
+// file system; [Check] says what is missing.
 package powercut

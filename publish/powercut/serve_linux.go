@@ -19,7 +19,7 @@ const serveIn = "POWERCUT_SERVE_IN"
 type action int
 
 const (
-	doFormat  action = iota // Size: a new disk, mounted
+	doFormat  action = iota // System, Size: a new disk, mounted
 	doCut                   // Keep: a new disk, not mounted: what is left of Disk
 	doMount                 // checks and mounts Disk
 	doSlow                  // Delay: of each flush of Disk
@@ -28,11 +28,12 @@ const (
 )
 
 type order struct {
-	Do    action
-	Disk  int
-	Size  uint64
-	Keep  float64
-	Delay time.Duration
+	Do     action
+	Disk   int
+	System FileSystem
+	Size   uint64
+	Keep   float64
+	Delay  time.Duration
 }
 
 type result struct {
@@ -94,7 +95,7 @@ func (s *server) do(o *order, r *result) error {
 	v := s.volumes[o.Disk]
 	switch o.Do {
 	case doCut:
-		r.Disk = s.add(v.medium.cut(o.Keep), v.size)
+		r.Disk = s.add(v.medium.cut(o.Keep), v.system, v.size)
 		return nil
 	case doMount:
 		return v.power(r)
@@ -112,14 +113,14 @@ func (s *server) do(o *order, r *result) error {
 	}
 }
 
-func (s *server) add(m *medium, size uint64) int {
+func (s *server) add(m *medium, system FileSystem, size uint64) int {
 	n := len(s.volumes)
-	s.volumes = append(s.volumes, &volume{medium: m, size: size, dir: filepath.Join(s.dir, strconv.Itoa(n))})
+	s.volumes = append(s.volumes, &volume{medium: m, system: system, size: size, dir: filepath.Join(s.dir, strconv.Itoa(n))})
 	return n
 }
 
 func (s *server) format(o *order, r *result) error {
-	r.Disk = s.add(newMedium(), o.Size)
+	r.Disk = s.add(newMedium(), o.System, o.Size)
 	v := s.volumes[r.Disk]
 	if err := v.attach(); err != nil {
 		return err

@@ -6,7 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +16,7 @@ import (
 // on that.
 type volume struct {
 	medium  *medium
+	system  FileSystem
 	size    uint64
 	dir     string   // holds the two mount points
 	device  *os.File // the loop device; nil while it is not attached
@@ -40,17 +41,19 @@ func (v *volume) attach() error {
 	return err
 }
 
-// format makes a file system, with nothing left to do lazily: its background
-// writes would be flushed with somebody else's data.
+// format makes a file system.
 func (v *volume) format() error {
-	_, err := run("mkfs.ext4", "-q", "-b", strconv.Itoa(pageSize), "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard",
-		"-N", "8192", v.device.Name())
+	command := toolsOf[v.system].format
+	_, err := run(command[0], append(slices.Clone(command[1:]), v.device.Name())...)
 	return err
 }
 
 // check does what a machine does when it starts: the journal is replayed. Where
 // more is wrong, everything that can be repaired is, and the text says what.
 func (v *volume) check() (repaired string, err error) {
+	if !toolsOf[v.system].repair {
+		return "", nil
+	}
 	if _, err := run("e2fsck", "-p", v.device.Name()); corrected(err) {
 		return "", nil
 	}
@@ -70,8 +73,8 @@ func corrected(err error) bool {
 }
 
 func (v *volume) mount() error {
-	if err := unix.Mount(v.device.Name(), v.mountDir(), "ext4", 0, ""); err != nil {
-		return fmt.Errorf("mount ext4 of %s on %s: %w", v.device.Name(), v.mountDir(), err)
+	if err := unix.Mount(v.device.Name(), v.mountDir(), string(v.system), 0, toolsOf[v.system].mount); err != nil {
+		return fmt.Errorf("mount %s of %s on %s: %w", v.system, v.device.Name(), v.mountDir(), err)
 	}
 	v.mounted = true
 	return nil
@@ -171,7 +174,7 @@ func find(name string) (string, error) {
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s is missing: install e2fsprogs", name)
+		return "", fmt.Errorf("%s is missing: install the file system's programs", name)
 	}
 	return path, nil
 }

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"encoding/json"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/postback-gateway/gateway/publish/natstest"
+)
+
+// cutReader is a service that acknowledges whatever it gets, so that the gateway may
+// purge it. It remembers over cuts what it has got.
+type cutReader struct {
+	mu   sync.Mutex
+	seen map[string]map[uint64]bool // sequences of each event's id
+}
+
+// read continues as the service does when it starts: it creates its consumer. It
+// returns when that is there, and reads until the server is gone or the test ends.
+func (r *cutReader) read(t *testing.T, url string) {
+	t.Helper()
+	js := natstest.JetStream(t, url, nats.NoReconnect(), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {
+		// The power is gone; else the client would print this.
+	}))
+	var consumer jetstream.Consumer
+	natstest.Eventually(t, "the consumer", func() (ok bool) {
+		var err error
+		consumer, err = js.CreateOrUpdateConsumer(t.Context(), "POSTBACKS", jetstream.ConsumerConfig{Durable: "reader", AckWait: time.Second})
+		return err == nil
+	})
+	_, err := consumer.Consume(func(m jetstream.Msg) {
+		r.note(m)
+		_ = m.Ack() // the power may be gone
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *cutReader) note(m jetstream.Msg) {
+	var e struct{ ID string }
+	meta, err := m.Metadata()
+	if err != nil || json.Unmarshal(m.Data(), &e) != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seen == nil {
+		r.seen = map[string]map[uint64]bool{}
+	}
+	if r.seen[e.ID] == nil {
+		r.seen[e.ID] = map[uint64]bool{}
+	}
+	r.seen[e.ID][meta.Sequence.Stream] = true
+}
+
+func (r *cutReader) has(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.seen[id]) > 0
+}
+
+// doubled is how many events a stream that loses nothing holds more than once.
+func (r *cutReader) doubled() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, sequences := range r.seen {
+		n += len(sequences) - 1
+	}
+	return n
+}
