@@ -7,7 +7,7 @@
 # make powercut cut the power of the gateway's disk under load, CUTS times, half of
 #               them with ext4, a quarter each with xfs and btrfs; needs root, FUSE
 #               and loop devices
-# make bench    the front door (real HTTP, real embedded server), and the relay
+# make bench    the relay
 # make compare  the gateway beside what a team would write by hand, in docs/benchmarks.md;
 #               with BASE beside another gateway
 # make slowdisk the front door on a disk with slow flushes; needs what powercut needs
@@ -97,12 +97,9 @@ mkfs:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get -q update && apt-get -q install -y --no-install-recommends e2fsprogs xfsprogs btrfs-progs || true; fi
 
-# Runs one after the other, so that the variants are interleaved: take the median
-# and the ratio. Sync interleaves by itself, in TURNS. See docs/benchmarks.md.
+# Take the median of the runs.
 bench:
-	$(GO) test -run '^$$' -bench 'Sync$$' -benchtime $(TURNS)x ./cmd/gateway
 	@for run in $$(seq $(BENCHRUNS)); do \
-		$(GO) test -run '^$$' -bench FrontDoor -benchtime $(BENCHTIME) -timeout 30m ./cmd/gateway || exit 1; \
 		$(GO) test -run '^$$' -bench Relay -benchtime 200000x ./publish || exit 1; \
 	done
 

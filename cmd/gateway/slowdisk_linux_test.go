@@ -15,7 +15,7 @@ const (
 
 // BenchmarkSlowDisk is the front door on a disk on which each flush takes 2 ms
 // longer, as on disks without a cache that outlives the power: there it counts how
-// many deliveries share a flush. Beside the figures of BenchmarkFrontDoor it
+// many deliveries share a flush. Beside the figures of benchmarkFrontDoor it
 // reports the flushes for each event.
 func BenchmarkSlowDisk(b *testing.B) {
 	if err := powercut.Check(powercut.Ext4); err != nil {

@@ -83,6 +83,8 @@ func scenarios(short bool) []scenario {
 		embedded("group", "Single events, GATEWAY_SYNC=group", syncGroup, single[0]),
 		embedded("always", "Single events, GATEWAY_SYNC=always", syncAlways, single[0]),
 		embedded("always-1", "Single events, GATEWAY_SYNC=always, one connection", syncAlways, shape{connections: 1}),
+		waysToSync("sync", "The ways to sync, 64 connections", 64),
+		waysToSync("sync-1", "The ways to sync, one connection", 1),
 		embedded("batch", "20 events per delivery, GATEWAY_SYNC=interval", syncInterval, shape{connections: 64, events: 20}),
 		separate("separate", "Single events, a separate nats-server", single[0]),
 		separate("separate-3000", "3,000 deliveries/s, a separate nats-server", shape{connections: 64, rate: 3000}),
@@ -106,6 +108,19 @@ func scenarios(short bool) []scenario {
 		growth("growth-connections", "Connections", []int{1, 8, 64, 512, 5000}, func(n int) shape { return shape{connections: n} }),
 		growth("growth-subjects", "Subjects", []int{10, 1000, 100_000}, func(n int) shape { return shape{connections: 64, subjects: n, stored: min(n, million)} }),
 		growth("growth-stored", "Events stored", []int{0, million / 2, 2 * million}, func(n int) shape { return shape{connections: 64, stored: n} }),
+	}
+}
+
+// waysToSync compares the gateway with itself under another GATEWAY_SYNC.
+func waysToSync(name, title string, connections int) scenario {
+	with := func(sync string) contestant {
+		c := gatewayWith(sync)
+		c.name = sync
+		return c
+	}
+	return scenario{
+		name: name, title: title, gateway: with(syncGroup), rivals: []contestant{with(syncAlways), with(syncInterval)},
+		shapes: []shape{{connections: connections}},
 	}
 }
 
@@ -203,11 +218,14 @@ func (s *scenario) seats(b *builds, shapes []shape) (seats []seat) {
 			continue
 		}
 		for _, rival := range s.rivals {
+			if rival.kind == kindGateway {
+				rival = b.of(rival)
+			}
 			sit(rival, "", shape)
 		}
 		sit(gateway, "", shape)
 		if s.axis == "" {
-			sit(gateway, "gateway again", shape)
+			sit(gateway, gateway.name+" again", shape)
 		}
 	}
 	return seats
