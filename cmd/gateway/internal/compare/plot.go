@@ -13,7 +13,7 @@ import (
 // Sizes of the plots, in pixels.
 const (
 	plotWidth  = 760
-	nameWidth  = 230
+	nameWidth  = 270
 	plotRight  = plotWidth - 30
 	rowHeight  = 26
 	plotTop    = 64
@@ -38,6 +38,13 @@ func (d *drawing) box(x1, x2, y, height float64, colour string) {
 		x1, y, max(x2-x1, 1), height, colour, colour)
 }
 
+// legend names one of so many colours, at the top on the right.
+func (d *drawing) legend(of, n int, name string) {
+	x := float64(plotRight - 110*(of-n))
+	fmt.Fprintf(d, `<circle cx="%.1f" cy="40" r="4" fill="%s"/>`+"\n", x, colours[n%len(colours)])
+	d.text(x+10, 44, "start", name)
+}
+
 // svg wraps what was drawn. The background is white also where the page is dark.
 func (d *drawing) svg(title string, height float64) string {
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %.0f" width="%d" height="%.0f" font-family="sans-serif" font-size="12" fill="#1f2328" role="img">
@@ -60,7 +67,7 @@ func (m *measurement) plot() string {
 	return m.ratioPlot()
 }
 
-// row is one box of the plot of ratios.
+// row is one box of the plot of ratios; the second of a seat has no name.
 type row struct {
 	name, colour string
 	spread       spread
@@ -73,8 +80,8 @@ func (m *measurement) ratioPlot() string {
 	var rows []row
 	for _, r := range group[1:] {
 		rows = append(rows,
-			row{r.seat.name + ": events/s", colours[0], spreadOf(ratios(r.rates, group[0].rates))},
-			row{r.seat.name + ": CPU per event", colours[1], spreadOf(ratios(r.cpu, group[0].cpu))},
+			row{r.seat.name, colours[0], spreadOf(ratios(r.rates, group[0].rates))},
+			row{"", colours[1], spreadOf(ratios(r.cpu, group[0].cpu))},
 		)
 	}
 	low, high := 0.9, 1.1
@@ -87,7 +94,9 @@ func (m *measurement) ratioPlot() string {
 
 	d := &drawing{}
 	bottom := float64(plotTop + len(rows)*rowHeight)
-	d.text(nameWidth, 44, "start", "ratio to "+group[0].seat.name+" in the same round")
+	d.text(12, 44, "start", "ratio to "+group[0].seat.name+" in the same round")
+	d.legend(2, 0, "events/s")
+	d.legend(2, 1, "CPU per event")
 	for v := low; v <= high+step/2; v += step {
 		d.line(x(v), plotTop-8, x(v), bottom, gridStyle)
 		d.text(x(v), bottom+16, "middle", fmt.Sprintf("%.4g", math.Round(v/step)*step))
@@ -171,9 +180,7 @@ func (m *measurement) growthPlot() string {
 			fmt.Fprintf(d, `<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`+"\n", x(i), y(v), colours[n%len(colours)])
 		}
 		fmt.Fprintf(d, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(points, " "), colours[n%len(colours)])
-		at := float64(plotRight - 150*(len(curves)-1-n))
-		fmt.Fprintf(d, `<circle cx="%.1f" cy="40" r="4" fill="%s"/>`+"\n", at-90, colours[n%len(colours)])
-		d.text(at-80, 44, "start", c.name)
+		d.legend(len(curves), n, c.name)
 	}
 	return d.svg(m.scenario.title, y(0)+48)
 }

@@ -97,11 +97,11 @@ func scenarios(short bool) []scenario {
 			shapes: []shape{{name: "an empty window", connections: 64}, {name: thousands(float64(million)) + " ids", connections: 64, stored: million}},
 		},
 		{
-			name: "fastify", title: "Fastify with the same durability as GATEWAY_SYNC=group: nats-server with sync_interval: always", gateway: gatewayWith(syncGroup),
+			name: "fastify", title: "Fastify with sync_interval: always, GATEWAY_SYNC=group", gateway: gatewayWith(syncGroup),
 			rivals: []contestant{fastify(syncAlways, 1), fastify(syncAlways, processes)}, shapes: single,
 		},
 		{
-			name: "fastify-default", title: "Fastify with the nats-server's default sync, GATEWAY_SYNC=interval", gateway: gatewayWith(syncInterval),
+			name: "fastify-default", title: "Fastify with the default sync, GATEWAY_SYNC=interval", gateway: gatewayWith(syncInterval),
 			rivals: []contestant{fastify("", 1), fastify("", processes)}, shapes: single,
 		},
 		growth("growth-events", "Events per delivery", []int{1, 10, 100, 1000}, func(n int) shape { return shape{connections: 16, events: n} }),
