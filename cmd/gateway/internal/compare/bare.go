@@ -58,7 +58,7 @@ type bareEvent struct {
 
 // bareHandler is what a team would write first: the signature, encoding/json, one
 // message for each event, and 200 when all are acknowledged. It has no metrics, no
-// log, no limits, and nothing for what goes wrong.
+// log, no limits and no retries.
 type bareHandler struct {
 	js   jetstream.JetStream
 	sync func() error // nil where the acknowledgement is enough
@@ -164,8 +164,8 @@ func serveBare(args []string) error {
 	return http.ListenAndServe(*listen, handler)
 }
 
-// createBareStream keeps events as long, and knows their ids as long, as the gateway
-// does by default.
+// createBareStream creates a stream with the gateway's default retention and
+// deduplication window.
 func createBareStream(js jetstream.JetStream) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
@@ -176,7 +176,7 @@ func createBareStream(js jetstream.JetStream) error {
 	return err
 }
 
-// memoryMetrics writes what the gateway's /metrics has of the same names.
+// memoryMetrics serves two of the metrics that the gateway has, by the same names.
 func memoryMetrics(w http.ResponseWriter, _ *http.Request) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

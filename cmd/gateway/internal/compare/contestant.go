@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// kind is what a contestant is.
+// kind is the program of a contestant.
 type kind string
 
 const (
@@ -37,7 +37,7 @@ type contestant struct {
 	env    []string // further settings of a gateway
 }
 
-// service is a contestant that runs.
+// service is a running contestant.
 type service struct {
 	process *process
 	server  *process // the separate NATS server; nil without one
@@ -47,7 +47,7 @@ type service struct {
 	stream  string
 }
 
-// start runs a contestant with its store below dir and returns when it takes deliveries.
+// start runs a contestant with its store below dir and returns when it accepts deliveries.
 func (c *contestant) start(ctx context.Context, lab *lab, dir string) (s *service, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -85,10 +85,10 @@ func (c *contestant) start(ctx context.Context, lab *lab, dir string) (s *servic
 	if s.process, err = run.start(); err != nil {
 		return s, err
 	}
-	return s, s.process.await(ctx, "does not take deliveries", func() bool { return s.isReady(c, admin) })
+	return s, s.process.await(ctx, "does not accept deliveries", func() bool { return s.isReady(c, admin) })
 }
 
-// startServer runs the separate server, with the stream of those who create none.
+// startServer runs the separate NATS server, and creates the stream where the contestant does not.
 func (s *service) startServer(ctx context.Context, lab *lab, c *contestant, address, dir string) (err error) {
 	s.server, err = command{
 		name: "nats-server", dir: dir, path: lab.self,
@@ -168,10 +168,10 @@ func (c *contestant) fastify(lab *lab, webhook, url string) command {
 	}
 }
 
-// memory is what a Go process has allocated since it started.
+// memory holds the allocations of a Go process since it started.
 type memory struct{ mallocs, bytes float64 }
 
-// memory returns zeros for a process without metrics.
+// memory reads the metrics of the process; zeros where it has none.
 func (s *service) memory(ctx context.Context) (m memory, err error) {
 	if s.metrics == "" {
 		return memory{}, nil

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lab is where contestants meet.
+// lab holds what all comparisons need.
 type lab struct {
 	self    string // path of this program, which is also the bare handler and the NATS server
 	dir     string // for the stores
@@ -24,7 +24,7 @@ type lab struct {
 	turn    time.Duration
 }
 
-// player is a seat that takes part.
+// player is a seat with its running service and its load.
 type player struct {
 	seat
 	service *service
@@ -33,7 +33,7 @@ type player struct {
 	result  *result
 }
 
-// result is what a seat reached. The values of rounds stand in their order.
+// result holds the figures of a seat. The slices have one value for each round.
 type result struct {
 	seat     seat
 	rates    []float64 // events a second, answered 200 within the window
@@ -89,7 +89,7 @@ func (l *lab) compare(ctx context.Context, seats []seat, turn time.Duration, rou
 	return results, nil
 }
 
-// seat starts a contestant and connects its load.
+// seat starts the contestant of a seat and connects its load.
 func (l *lab) seat(ctx context.Context, s seat, dir string) (*player, error) {
 	service, err := s.start(ctx, l, dir)
 	if err != nil {
@@ -103,7 +103,7 @@ func (l *lab) seat(ctx context.Context, s seat, dir string) (*player, error) {
 	return p, nil
 }
 
-// leave returns when all have stopped.
+// leave returns when all services have stopped.
 func leave(players []*player) {
 	var wg sync.WaitGroup
 	for _, p := range players {
@@ -119,10 +119,10 @@ func (p *player) leave() {
 	p.service.stop()
 }
 
-// fillBatch is how many events a delivery has that is stored before.
+// fillBatch is the number of events in each delivery that is stored in advance.
 const fillBatch = 100
 
-// prepare stores what has to be there, and connects the load.
+// prepare stores the events that the shape asks for in advance, and connects the load.
 func (p *player) prepare() (err error) {
 	deliveries := newDeliveries(max(1, p.shape.events), p.shape.subjects)
 	if p.shape.stored > 0 {
@@ -148,12 +148,12 @@ func (p *player) prepare() (err error) {
 	return err
 }
 
-// match is how long players play.
+// match says how many turns there are, and how long they are.
 type match struct {
 	turn   time.Duration
 	rounds int
-	disk   int // descriptor on the filesystem of the stores
-	most   float64
+	disk   int     // descriptor on the filesystem of the stores
+	most   float64 // deliveries a second of the first player in its warm-up
 }
 
 // play warms the players up and gives each its turn in every round.
@@ -187,8 +187,8 @@ func play(ctx context.Context, players []*player, m *match) error {
 	return nil
 }
 
-// warmUp is a turn that does not count. The first player's says what the most is
-// that others get a multiple of.
+// warmUp runs a turn that does not count. That of the first player sets the rate of
+// which overloaded players get a multiple.
 func (p *player) warmUp(m *match, first bool) error {
 	t, err := p.load.run(m.turn, p.pace(m, 0))
 	if err == nil && first && p.shape.rate == 0 {
@@ -213,7 +213,7 @@ func (p *player) pace(m *match, seed uint64) *pace {
 }
 
 func (p *player) takeTurn(m *match, seed uint64) error {
-	// What the one before has left to the disk is not this one's to wait for.
+	// Flush what the previous player has written: this one must not wait for it.
 	if err := unix.Syncfs(m.disk); err != nil {
 		return os.NewSyscallError("syncfs", err)
 	}
@@ -236,10 +236,10 @@ func (p *player) takeTurn(m *match, seed uint64) error {
 	return nil
 }
 
-// mayRefuse reports whether more may come than a contestant has to take.
+// mayRefuse reports whether the load is an overload, of which a contestant may refuse a part.
 func (p *player) mayRefuse() bool { return p.shape.times > 0 || p.shape.connections > 256 }
 
-// add notes a turn.
+// add records a turn.
 func (r *result) add(t *tally, used usage) {
 	perDelivery := float64(max(1, r.seat.shape.events))
 	events := float64(t.stored) * perDelivery
@@ -259,7 +259,7 @@ func (r *result) add(t *tally, used usage) {
 	r.used += used.process
 }
 
-// finish sums up when all turns are over.
+// finish computes what needs all turns.
 func (r *result) finish(before, after memory) {
 	r.mallocs = (after.mallocs - before.mallocs) / r.events
 	r.kb = (after.bytes - before.bytes) / r.events / 1e3

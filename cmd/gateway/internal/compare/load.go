@@ -15,7 +15,7 @@ import (
 // answerTimeout is how long the load waits without any answer before it gives up.
 const answerTimeout = 15 * time.Second
 
-// outcome is what became of a delivery.
+// outcome says how a delivery was answered.
 type outcome byte
 
 const (
@@ -24,8 +24,8 @@ const (
 	refused            // answered, but not 200
 )
 
-// load delivers to one contestant over connections that it keeps. It runs in the
-// calling goroutine, one thread for all connections.
+// load delivers to one contestant over keep-alive connections. It runs in the calling
+// goroutine: one thread serves all connections.
 type load struct {
 	address     netip.AddrPort
 	deliveries  *deliveries
@@ -76,7 +76,7 @@ func (l *load) connect(i int) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(l.poller, unix.EPOLL_CTL_ADD, c.fd, &event))
 }
 
-// batch is what was sent so far.
+// batch returns what was sent so far.
 func (l *load) batch() batch {
 	return batch{first: l.deliveries.first, events: l.deliveries.events, outcomes: l.outcomes}
 }
@@ -90,7 +90,7 @@ func (l *load) close() {
 	unix.Close(l.poller)
 }
 
-// tally is what came of one turn.
+// tally holds the figures of one turn.
 type tally struct {
 	window time.Duration // that deliveries were due in; of a closed loop until the last answer
 	inTime int           // deliveries answered 200 within it
@@ -101,7 +101,7 @@ type tally struct {
 	refusedTook []int64 // ns of the others
 }
 
-// turn is a turn that runs.
+// turn is the state of a running turn.
 type turn struct {
 	*load
 	pace       *pace
@@ -134,13 +134,13 @@ func (l *load) run(window time.Duration, p *pace) (tally, error) {
 		t.tally.unsent = len(p.due) - t.sent
 		return t.tally, nil
 	}
-	// In a closed loop as much is under way until the last answer as there are
-	// connections: that is work too.
+	// A closed loop keeps the contestant busy until the last answer, so all of that
+	// time and all of those answers count.
 	t.tally.window, t.tally.inTime = time.Since(start), t.tally.stored
 	return t.tally, nil
 }
 
-// restore connects again where the other side has closed while nothing was sent.
+// restore replaces the connections that the contestant has closed while they were idle.
 func (l *load) restore() error {
 	for {
 		n, err := l.poll(0)
@@ -155,8 +155,8 @@ func (l *load) restore() error {
 	}
 }
 
-// send sends what is due now as far as connections are idle, and returns how long it
-// is until more is; negative when only answers are waited for.
+// send sends the deliveries that are due at now, as far as connections are idle. It
+// returns the time until the next one is due; negative means: wait for answers only.
 func (t *turn) send(now time.Time) (time.Duration, error) {
 	for len(t.idle) > 0 {
 		due := now
@@ -194,7 +194,7 @@ func (t *turn) sendOne(due time.Time) error {
 	return nil
 }
 
-// lose gives up the delivery of a connection and connects again.
+// lose counts the delivery of a connection as lost and connects again.
 func (t *turn) lose(i int) error {
 	t.tally.lost++
 	t.release(i)
@@ -206,8 +206,8 @@ func (t *turn) release(i int) {
 	t.idle = append(t.idle, i)
 }
 
-// receive takes the answers that are there, or come until the wait is over. A
-// negative wait ends with an answer.
+// receive handles the answers that arrive within wait. A negative wait lasts until
+// there is an answer.
 func (t *turn) receive(wait time.Duration) error {
 	n, err := t.poll(wait)
 	if err != nil {
@@ -225,7 +225,7 @@ func (t *turn) receive(wait time.Duration) error {
 	return nil
 }
 
-// poll returns how many connections have something to read.
+// poll waits like receive and returns how many connections can be read.
 func (l *load) poll(wait time.Duration) (n int, err error) {
 	milliseconds := 0
 	if wait < 0 {
@@ -246,12 +246,12 @@ func (l *load) poll(wait time.Duration) (n int, err error) {
 	return n, os.NewSyscallError("epoll_wait", retryInterrupted(epoll))
 }
 
-// take reads from one connection.
+// take reads from one connection and counts its answer.
 func (t *turn) take(i int, now time.Time) error {
 	c := &t.connections[i]
 	a, whole, err := c.read(t.buffer)
 	switch {
-	case !c.busy: // closed by the other side, or nonsense
+	case !c.busy: // the contestant has closed it
 		return t.connect(i)
 	case err != nil:
 		return t.lose(i)

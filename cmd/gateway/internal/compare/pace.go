@@ -11,8 +11,8 @@ import (
 // loop: each connection sends when it has its answer.
 type pace struct {
 	due []time.Duration
-	// drop leaves out what could not be sent within the window: an overload would
-	// otherwise never end.
+	// drop skips what could not be sent within the window. Without it the backlog of
+	// an overload would be sent after the window.
 	drop bool
 }
 

@@ -29,7 +29,7 @@ type process struct {
 	err   error // valid when ended is closed
 }
 
-// command is what to run.
+// command says how to start a process.
 type command struct {
 	name string
 	dir  string
@@ -65,8 +65,8 @@ const (
 	outputPause = 20 * time.Millisecond
 )
 
-// output takes what a process writes, such as the log line of each delivery. It
-// reads now and then rather than each line: the processors are those of the
+// output reads what a process writes, such as the log line of each delivery. It reads
+// every 20 ms rather than line by line, because it shares the processors with the
 // contestants.
 type output struct {
 	mu  sync.Mutex
@@ -97,7 +97,7 @@ func (o *output) String() string {
 	return string(bytes.TrimSpace(o.end))
 }
 
-// await returns when ready does, or with the reason why it never will.
+// await polls until ready returns true. The error has the last output of the process.
 func (p *process) await(ctx context.Context, what string, ready func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -118,7 +118,7 @@ const (
 	stopTimeout  = 30 * time.Second
 )
 
-// stop asks the process to end, and ends it where it does not.
+// stop sends SIGTERM, and SIGKILL where the process has not ended after stopTimeout.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {

@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// shape is what a load looks like.
+// shape describes a load.
 type shape struct {
 	name        string // where a scenario has several
 	events      int    // of a delivery; 0: 1
 	connections int
 	subjects    int     // 0: 1
 	rate        float64 // deliveries a second; 0: a closed loop
-	times       float64 // a rate relative to the most that the first seat takes; what cannot be sent is dropped
-	stored      int     // events that are stored before
+	times       float64 // a rate relative to the maximum of the first seat; what cannot be sent is dropped
+	stored      int     // events stored in advance
 	x           float64 // in the plot of growth
 }
 
@@ -28,9 +28,9 @@ type scenario struct {
 	name, title string
 	gateway     contestant
 	rivals      []contestant
-	// shapes: of one, all contestants get it. Of several the gateway gets each, and
-	// is compared with itself under the first; with an axis each of them is a
-	// comparison of its own.
+	// One shape is that of all contestants. With several shapes the gateway is
+	// compared with itself under the first one. With an axis each shape is a
+	// separate comparison of all contestants.
 	shapes []shape
 	axis   string
 	turn   time.Duration // 0: that of the run
@@ -52,7 +52,7 @@ func separately(c contestant) contestant {
 	return c
 }
 
-// fastify has as many processes as it makes sense to have, or one.
+// fastify runs one process, or several with the cluster module of Node.
 func fastify(sync string, workers int) contestant {
 	name := "Fastify"
 	if workers > 1 {
@@ -177,7 +177,7 @@ type seat struct {
 	shape shape
 }
 
-// builds are the binaries to compare. Without a base the gateway meets its rivals.
+// builds are the binaries to compare. Without a base the gateway is compared with its rivals.
 type builds struct {
 	gateway, base       string
 	gatewayEnv, baseEnv []string
@@ -193,8 +193,8 @@ func (b *builds) baseOf(c contestant) contestant {
 	return c
 }
 
-// seats returns who takes part under the shapes; the first is what the others are
-// compared with. One contestant has two seats where that shows the noise.
+// seats returns the seats of a comparison under the shapes. The first is the
+// reference. The gateway or the base has a second seat, to show the noise.
 func (s *scenario) seats(b *builds, shapes []shape) (seats []seat) {
 	sit := func(c contestant, name string, shape shape) {
 		c.name = cmp.Or(name, c.name)
