@@ -19,6 +19,10 @@ type cutReader struct {
 	seen map[string]map[uint64]bool // sequences of each event's id
 }
 
+// readAhead keeps a window of the largest events well below what the server lets a slow
+// connection fall behind.
+const readAhead = 64
+
 // read continues as the service does when it starts: it creates its consumer. It
 // returns when that is there, and reads until the server is gone or the test ends.
 func (r *cutReader) read(t *testing.T, url string) {
@@ -35,7 +39,7 @@ func (r *cutReader) read(t *testing.T, url string) {
 	_, err := consumer.Consume(func(m jetstream.Msg) {
 		r.note(m)
 		_ = m.Ack() // the power may be gone
-	})
+	}, jetstream.PullMaxMessages(readAhead))
 	if err != nil {
 		t.Fatal(err)
 	}
