@@ -26,10 +26,11 @@ type cutReader struct {
 const readAhead = 64
 
 // read continues as the service does when it starts: it creates its consumer. It
-// returns when that is there, and reads until the server is gone or the test ends.
+// returns when that is there, and reads until the server has been gone for some seconds:
+// the embedded one may start again in its place.
 func (r *cutReader) read(t *testing.T, url string) {
 	t.Helper()
-	js := natstest.JetStream(t, url, nats.NoReconnect(), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {
+	js := natstest.JetStream(t, url, nats.ReconnectWait(20*time.Millisecond), nats.MaxReconnects(200), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {
 		// The power is gone; else the client would print this.
 	}))
 	var consumer jetstream.Consumer
