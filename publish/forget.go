@@ -118,7 +118,7 @@ func (p *Person) events(root string) string {
 // deadLetters are the filters for what came from the person's platform, or may have.
 func (p *Person) deadLetters(root string) []string {
 	filters := []string{schema.DeadLetterRoot + root + "." + p.Platform + ".*"}
-	if p.Platform != schema.Telegram {
+	if schema.WebhookOf(p.Platform) == schema.UnknownPlatform {
 		filters = append(filters, schema.DeadLetterRoot+root+"."+schema.UnknownPlatform+".*")
 	}
 	return filters

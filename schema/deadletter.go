@@ -22,10 +22,6 @@ const (
 	ReasonNotRelayed Reason = "not_relayed"
 )
 
-// UnknownPlatform is the platform of a dead letter whose body does not tell more
-// than that it came to Meta's webhook.
-const UnknownPlatform = "meta"
-
 // DeadLetterRoot stands before the subject root in the subject of a dead letter.
 const DeadLetterRoot = "deadletter."
 

@@ -24,14 +24,6 @@ const (
 	TypeOptin    = "postback.optin.v1"
 )
 
-// The platforms, as they stand in events and subjects.
-const (
-	Messenger = "messenger"
-	Instagram = "instagram"
-	WhatsApp  = "whatsapp"
-	Telegram  = "telegram"
-)
-
 // Kind is what the person did.
 type Kind string
 

@@ -84,7 +84,7 @@ func (f *forget) prepare(cmd *cobra.Command, args []string) error {
 
 // wrongPerson says why nobody in particular is meant; empty where somebody is.
 func wrongPerson(p publish.Person) string {
-	known := []string{schema.Messenger, schema.Instagram, schema.WhatsApp, schema.Telegram}
+	known := schema.PlatformNames()
 	if !slices.Contains(known, p.Platform) {
 		return fmt.Sprintf("platform %q is unknown: expected one of %s", p.Platform, strings.Join(known, ", "))
 	}

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 
@@ -49,7 +50,7 @@ func Event(t testing.TB, data []byte) {
 	}
 }
 
-var subject = regexp.MustCompile(`^([A-Za-z0-9_-]+\.)+(messenger|instagram|whatsapp|telegram)\.` +
+var subject = regexp.MustCompile(`^([A-Za-z0-9_-]+\.)+(` + strings.Join(schema.PlatformNames(), "|") + `)\.` +
 	`([A-Za-z0-9_-]|=[0-9A-F]{2})+\.` + payloadToken + `\.` + payloadToken + `$`)
 
 const payloadToken = `(=id|=long|=json|=query|=referral|=optin|([A-Za-z0-9_-]|=[0-9A-F]{2}){1,48})`
