@@ -56,7 +56,7 @@ func BenchmarkLine(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			d := &delivery{began: time.Now(), platform: schema.Telegram, bot: testBot, counts: counts{accepted: 1}}
+			d := &delivery{received: time.Now(), hook: server.hooks[labelTelegram], batch: batch{account: testBot}, counts: counts{accepted: 1}}
 			b.ReportAllocs()
 			for b.Loop() {
 				server.logDelivery(b.Context(), d, nil)

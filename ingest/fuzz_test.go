@@ -28,8 +28,8 @@ func FuzzMetaDelivery(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		b := &batch{receivedAt: testNow, includeRaw: len(body)%2 == 0}
-		b.readMeta(bytes.Clone(body))
+		b := &batch{receivedAt: testNow, includeRaw: len(body)%2 == 0, isUTF8: utf8.Valid(body)}
+		decodeMeta(b, bytes.Clone(body))
 		if b.notJSON {
 			checkRefused(t, b, body)
 		}
@@ -56,8 +56,8 @@ func fuzzItem(f *testing.F, object, platform string) {
 			continue
 		}
 		for _, e := range envelopes {
-			for _, element := range e.elements {
-				f.Add(element.body)
+			for _, item := range e.items {
+				f.Add(item.body)
 			}
 		}
 	}
@@ -78,7 +78,7 @@ func fuzzItem(f *testing.F, object, platform string) {
 				t.Fatal(err)
 			}
 			b := &batch{receivedAt: testNow}
-			b.readMeta(body)
+			decodeMeta(b, body)
 			if want := int(n) + keptItems(root); len(b.items) != want {
 				t.Errorf("%s: %d events and dead letters, want %d: %s", list, len(b.items), want, item)
 			}

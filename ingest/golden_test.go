@@ -290,8 +290,8 @@ func TestNumbersOutOfRange(t *testing.T) {
 	}
 }
 
-func TestMoment(t *testing.T) {
-	for sent, want := range map[stamp]string{
+func TestParseTime(t *testing.T) {
+	for sent, want := range map[timestamp]string{
 		"1527459824":      "2018-05-27T22:23:44Z",
 		"1502905976377":   "2017-08-16T17:52:56.377Z",
 		"99999999999":     "5138-11-16T09:46:39Z",
@@ -301,9 +301,9 @@ func TestMoment(t *testing.T) {
 		"253402300799999": "9999-12-31T23:59:59.999Z",
 		"253402300800000": "", "-1": "", "": "", "yesterday": "", "1e300": "", "Inf": "", "NaN": "", "0x10": "", "1_000": "", " 1": "",
 	} {
-		at, ok := moment(sent)
+		at, ok := parseTime(sent)
 		if ok != (want != "") || ok && at.Format("2006-01-02T15:04:05.999Z07:00") != want {
-			t.Errorf("moment(%q) = %v, %t; want %q", sent, at, ok, want)
+			t.Errorf("parseTime(%q) = %v, %t; want %q", sent, at, ok, want)
 		}
 	}
 }

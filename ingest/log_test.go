@@ -278,7 +278,7 @@ func TestLogIsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, outcome := range []string{outcomeRefused, outcomeFailed, outcomeRejected, outcomeStored, outcomeDuplicate, outcomeIgnored} {
-		if row := "\n| `" + outcome + "` | " + strings.ToLower(levelOf(outcome).String()) + " |"; !strings.Contains(string(manual), row) {
+		if row := "\n| `" + outcome + "` | " + strings.ToLower(logLevel(outcome).String()) + " |"; !strings.Contains(string(manual), row) {
 			t.Errorf("docs/logs.md has no row %q", row)
 		}
 	}
@@ -290,7 +290,7 @@ func TestLogIsCheap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &delivery{began: time.Now(), counts: counts{accepted: 1}}
+	d := &delivery{received: time.Now(), counts: counts{accepted: 1}}
 	if n := testing.AllocsPerRun(100, func() { server.logDelivery(t.Context(), d, nil); d.endSpan(nil) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -109,7 +109,7 @@ type mutant struct {
 func newMutant(t *testing.T, file sample) *mutant {
 	m := &mutant{t: t, folder: file.folder, kept: keptOf[file.folder]}
 	m.server = newTestServer(t, nil).Server
-	m.server.pub = &fakePublisher{publish: m.publish}
+	m.server.publisher = &fakePublisher{publish: m.publish}
 	return m
 }
 
@@ -250,7 +250,7 @@ func (n *neighbours) among(deliveries []any) []any {
 		delivery, isObject := out[i].(map[string]any)
 		entries, isList := delivery["entry"].([]any)
 		if !isObject || !isList || delivery["object"] != "page" && delivery["object"] != "instagram" {
-			if isList && delivery["object"] == objectOfWhatsApp {
+			if isList && delivery["object"] == objectWhatsApp {
 				out[i] = n.amongMessages(delivery)
 			}
 			continue

@@ -51,8 +51,8 @@ func TestPanic(t *testing.T) {
 			if n := testutil.ToFloat64(ts.metrics.requests.WithLabelValues(test.handler, "503")); n != 3 {
 				t.Errorf("%v requests counted with 503, expected 3", n)
 			}
-			if spent, apart := ts.spent.Load(), ts.apart.Load(); spent != 0 || apart != 0 || testutil.ToFloat64(ts.metrics.inFlight) != 0 {
-				t.Errorf("still charged: %d bytes read, %d decoded", spent, apart)
+			if read, decoded := ts.readMemory.Load(), ts.decodeMemory.Load(); read != 0 || decoded != 0 || testutil.ToFloat64(ts.metrics.inFlight) != 0 {
+				t.Errorf("still charged: %d bytes read, %d decoded", read, decoded)
 			}
 		})
 	}

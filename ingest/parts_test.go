@@ -145,7 +145,7 @@ func isWhatsAppInteraction(m map[string]any) bool {
 func whatsappValues(delivery any) (values []map[string]any) {
 	d, _ := delivery.(map[string]any)
 	changes := []any{d}
-	if d["object"] == objectOfWhatsApp {
+	if d["object"] == objectWhatsApp {
 		changes = nil
 		entries, _ := d["entry"].([]any)
 		for _, entry := range entries {

@@ -6,17 +6,17 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// Publisher stores what a delivery holds. It is all that the HTTP side needs of
-// the store.
+// Publisher stores the items of a delivery. It is the only thing that this package needs
+// from the store.
 //
-// Publish stores the items in their order and returns when the store has
-// confirmed every one of them, or when ctx ends. It returns one outcome per
-// item, in the same order; outcomes are valid with an error too. A nil error
-// promises that every item will survive whatever the store's mode promises to
-// survive, so that the delivery may be answered 200. With an error at least one
-// outcome is schema.Failed; publishing the same items again is safe, because
-// what is stored already is recognised by its id. The error is for the log: it
-// can name servers and streams.
+// Publish stores the items in their order. It returns when the store has confirmed every
+// one of them, or when ctx ends. It returns one outcome for each item, in the same order,
+// also with an error.
+//
+// A nil error promises that every item survives whatever the store's mode promises to
+// survive, so the delivery can be answered 200. With an error, at least one outcome is
+// schema.Failed. Publishing the same items again is safe, because the store recognizes
+// them by their ids. The error is for the log: it can name servers and streams.
 //
 // It has to be safe for concurrent use.
 type Publisher interface {

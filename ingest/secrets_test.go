@@ -184,10 +184,10 @@ func TestSetSecretsUnderLoad(t *testing.T) {
 func TestGoneSecretStaysGone(t *testing.T) {
 	ts := newTestServer(t, nil)
 	ts.mustSet(t, Secrets{MetaAppSecrets: []string{"a", "b"}, MetaVerifyToken: "v"})
-	request := ts.live.Load()
+	request := ts.secrets.Load()
 	ts.mustSet(t, Secrets{MetaAppSecrets: []string{"a"}, MetaVerifyToken: "v"})
-	request.verifiedMeta[0].Inc()
-	request.verifiedMeta[1].Inc()
+	request.meta.uses[0].Inc()
+	request.meta.uses[1].Inc()
 	ts.wantVerified(t, `gateway_signature_verified_total{platform="meta",secret="1"} 1
 `)
 }

@@ -369,12 +369,6 @@ func TestOverload(t *testing.T) {
 	}
 }
 
-func TestDrain(t *testing.T) {
-	ts := newTestServer(t, nil)
-	ts.Drain()
-	ts.post(t, []byte(okPostback), nil).check(t, 503, errDraining.Detail)
-}
-
 func TestConfigCheck(t *testing.T) {
 	for want, edit := range map[string]func(*Config){
 		"no app secret: every request would be refused":                    func(c *Config) { c.MetaAppSecrets = nil },
@@ -419,22 +413,22 @@ func TestSlowSender(t *testing.T) {
 // Large bodies are bounded together; small ones pass whatever large ones do.
 func TestReadBudget(t *testing.T) {
 	ts := newTestServer(t, nil)
-	ts.spent.Store(readBudget)
+	ts.readMemory.Store(readBudget)
 	large := okPostback + strings.Repeat(" ", firstRead)
 	ts.post(t, []byte(large), nil).check(t, 503, errBusy.Detail)
 	if a := ts.post(t, []byte(okPostback), nil); a.status != 200 {
 		t.Errorf("small: got %d %s", a.status, a.body)
 	}
-	ts.spent.Store(0)
+	ts.readMemory.Store(0)
 	b := ts.newBody()
 	if err := b.read(strings.NewReader(large), int64(len(large))+1); err != nil || string(b.bytes) != large {
 		t.Errorf("read %d of %d bytes: %v", len(b.bytes), len(large), err)
 	}
-	if spent := ts.spent.Load(); spent != int64(len(large))+1-firstRead {
+	if spent := ts.readMemory.Load(); spent != int64(len(large))+1-firstRead {
 		t.Errorf("charged %d bytes", spent)
 	}
-	if b.release(); ts.spent.Load() != 0 {
-		t.Errorf("%d bytes are still charged", ts.spent.Load())
+	if b.release(); ts.readMemory.Load() != 0 {
+		t.Errorf("%d bytes are still charged", ts.readMemory.Load())
 	}
 }
 
@@ -449,7 +443,7 @@ func TestManyMalformedItems(t *testing.T) {
 		t.Errorf("got %d %s, want %s", a.status, a.body, want)
 	}
 	got := ts.pub.taken()
-	if len(got) != letterLimit+2 {
+	if len(got) != maxDeadLetters+2 {
 		t.Fatalf("%d messages", len(got))
 	}
 	var d schema.DeadLetter

@@ -22,8 +22,8 @@ func FuzzTelegramUpdate(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		b := &batch{receivedAt: testNow, includeRaw: len(body)%2 == 0}
-		b.readTelegram(testBot, bytes.Clone(body))
+		b := &batch{account: testBot, receivedAt: testNow, includeRaw: len(body)%2 == 0, isUTF8: utf8.Valid(body)}
+		decodeTelegram(b, bytes.Clone(body))
 		if b.notJSON {
 			checkRefused(t, b, body)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -143,14 +144,14 @@ func TestWhatsAppChanges(t *testing.T) {
 }
 
 // The only platform of which a bare sample is told apart is WhatsApp.
-func TestBareSource(t *testing.T) {
+func TestObjectOfSample(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"field":"messages","value":{"messaging_product":"whatsapp"}}`: objectOfWhatsApp,
+		`{"field":"messages","value":{"messaging_product":"whatsapp"}}`: objectWhatsApp,
 		`{"field":"messages","value":{"messaging_product":5}}`:          "page",
 		`{"field":"messaging_postbacks","value":{}}`:                    "page",
 		`{"field":"messages","value":"whatsapp"}`:                       "page",
 	} {
-		if got := bareSource([]byte(body)); got != want {
+		if got := objectOfSample([]byte(body)); got != want {
 			t.Errorf("%s: got %s, want %s", body, got, want)
 		}
 	}
@@ -165,7 +166,7 @@ func TestWhatsAppManyContacts(t *testing.T) {
 		fmt.Fprintf(&messages, `{"from":"%d","id":"m%d","type":"button","button":{}},`, n-i, n-i)
 	}
 	b := &batch{receivedAt: testNow}
-	b.readMeta([]byte(whatsappDelivery(`"contacts":[` + strings.TrimSuffix(contacts.String(), ",") + `],"messages":[` + strings.TrimSuffix(messages.String(), ",") + `]`)))
+	decodeMeta(b, []byte(whatsappDelivery(`"contacts":[`+strings.TrimSuffix(contacts.String(), ",")+`],"messages":[`+strings.TrimSuffix(messages.String(), ",")+`]`)))
 	if len(b.items) != n {
 		t.Fatalf("%d items", len(b.items))
 	}
@@ -198,8 +199,8 @@ func FuzzWhatsAppMessages(f *testing.F) {
 		if !jsontext.Value(message).IsValid(lenient...) {
 			t.Skip("not one JSON value")
 		}
-		b := &batch{receivedAt: testNow, includeRaw: len(message)%2 == 0}
-		b.readMeta([]byte(amongMessages(string(message))))
+		b := &batch{receivedAt: testNow, includeRaw: len(message)%2 == 0, isUTF8: utf8.Valid(message)}
+		decodeMeta(b, []byte(amongMessages(string(message))))
 		if b.notJSON {
 			t.Skip("nested too deeply together with its delivery")
 		}
@@ -302,7 +303,7 @@ func TestSimulated(t *testing.T) {
 // Several clicks of several people are one delivery.
 func TestSimulatedWhatsAppBatch(t *testing.T) {
 	b := &batch{receivedAt: testNow}
-	b.readMeta(simulate.WhatsApp(simulate.Click{Account: "1", User: "44", Payload: "a"}, simulate.Click{Account: "1", User: "45", Payload: "b"},
+	decodeMeta(b, simulate.WhatsApp(simulate.Click{Account: "1", User: "44", Payload: "a"}, simulate.Click{Account: "1", User: "45", Payload: "b"},
 		simulate.Click{Account: "1", User: "44", Payload: "c"}))
 	if len(b.items) != 3 || b.items[1].Event.Data.User.ScopedID != "US.45" || b.items[2].Event.Data.User.Name == "" {
 		t.Errorf("got %+v", b.items)

@@ -220,16 +220,16 @@ func TestForeign(t *testing.T) {
 		`"\\ud83d"`:             `"\\ud83d"`,
 		`{"a":[1.50,"\u00e9"]}`: `{"a":[1.50,"\u00e9"]}`,
 	} {
-		got, err := Foreign([]byte(in))
+		got, err := SafeJSON([]byte(in))
 		if err != nil || string(got) != want {
-			t.Errorf("Foreign(%s) = %s, %v; want %s", in, got, err, want)
+			t.Errorf("SafeJSON(%s) = %s, %v; want %s", in, got, err, want)
 		}
 	}
 	deep := strings.Repeat("[", MaxDepth+1) + strings.Repeat("]", MaxDepth+1)
-	if _, err := Foreign([]byte(deep)); !errors.Is(err, ErrDepth) {
+	if _, err := SafeJSON([]byte(deep)); !errors.Is(err, ErrDepth) {
 		t.Errorf("got %v, want %v", err, ErrDepth)
 	}
-	if _, err := Foreign([]byte(`"` + deep + `"`)); err != nil {
+	if _, err := SafeJSON([]byte(`"` + deep + `"`)); err != nil {
 		t.Errorf("brackets in a string: %v", err)
 	}
 }
@@ -243,9 +243,9 @@ func TestForeignNumbers(t *testing.T) {
 		`"1e400"`: true, `"\\\"1e400"`: true, `{"1e400":1}`: true, `0.` + nines: true,
 		`1e400`: false, `-1E+400`: false, `[1,{"a":1e309}]`: false, nines: false, `{"a":"\"","b":1.8e308}`: false,
 	} {
-		got, err := Foreign([]byte(in))
+		got, err := SafeJSON([]byte(in))
 		if accepted != (err == nil) || !accepted && !errors.Is(err, ErrRange) {
-			t.Errorf("Foreign(%.30s) = %s, %v", in, got, err)
+			t.Errorf("SafeJSON(%.30s) = %s, %v", in, got, err)
 		}
 		var decoded any
 		if err := json.Unmarshal([]byte(in), &decoded); accepted != (err == nil) {

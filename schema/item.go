@@ -12,7 +12,9 @@ import (
 type Item struct {
 	// Event is what to store; nil where Rejection says why there is none.
 	Event *Event
-	Route Route
+	// Undated reports that the platform sent no time: the event's is that of the receipt.
+	Undated bool
+	Route   Route
 	// Rejection tells what to store instead of an event.
 	Rejection Rejection
 	// Body is the item as the platform sent it. It is kept where the item

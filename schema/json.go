@@ -20,7 +20,7 @@ var ErrDepth = errors.New("nested deeper than 50 levels")
 // cannot decode it into an any, and in other languages it becomes Infinity.
 var ErrRange = errors.New("a number outside of the range of a float64")
 
-// Foreign returns JSON that others wrote in a form that is safe inside an event.
+// SafeJSON returns JSON that others wrote in a form that is safe inside an event.
 // It keeps value as it is but for halves of surrogate pairs, which JSON allows
 // in an escape and strict parsers refuse: they become \ufffd, as when the text
 // is decoded. Value has to be valid JSON; it is not changed. The error is [ErrDepth]
@@ -28,7 +28,7 @@ var ErrRange = errors.New("a number outside of the range of a float64")
 //
 // Integers beyond 2^53 are kept digit by digit, and parsers that read numbers as
 // float64 round them.
-func Foreign(value []byte) (json.RawMessage, error) {
+func SafeJSON(value []byte) (json.RawMessage, error) {
 	switch {
 	case depth(value) > MaxDepth:
 		return nil, ErrDepth
@@ -38,9 +38,9 @@ func Foreign(value []byte) (json.RawMessage, error) {
 	return mendSurrogates(value), nil
 }
 
-// embed is [Foreign] for params: what is not safe inside an event stands in raw alone.
+// embed is [SafeJSON] for params: what is not safe inside an event stands in raw alone.
 func embed(text string) json.RawMessage {
-	value, err := Foreign([]byte(text))
+	value, err := SafeJSON([]byte(text))
 	if err != nil {
 		return nil
 	}

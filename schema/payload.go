@@ -16,7 +16,7 @@ type Payload struct {
 	// Rest holds every further piece.
 	Rest []string `json:"rest,omitempty"`
 	// Params is the JSON value or the query (as an object of strings) that the
-	// payload carried; nil where it carried none, or one that [Foreign] refuses. An
+	// payload carried; nil where it carried none, or one that [SafeJSON] refuses. An
 	// empty object stays "{}".
 	Params json.RawMessage `json:"params,omitzero"`
 	// OnKeyboard tells whether a button of the message has this payload. It is nil

@@ -204,7 +204,6 @@ func (g *gateway) serve(public, admin net.Listener) error {
 		// A part of the time is kept for what comes after the requests.
 		ctx, cancel := context.WithTimeout(ctx, g.settings.ShutdownTimeout*3/4)
 		defer cancel()
-		defer in.Drain()
 		return goodbye.shutdown(ctx, public, g.ready.notice())
 	})
 	go g.serveOn(web, g.watch("public listener", public))

@@ -1,0 +1,145 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+	"unicode/utf8"
+)
+
+// ServeHTTP implements [http.Handler]. It turns the error of a handler into the
+// response and counts the request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start, status := time.Now(), http.StatusOK
+	req := s.route(r)
+	name, handle := req.handler()
+	if err := s.handle(handle, name, w, req); err != nil {
+		p := problemOf(err)
+		p.write(w)
+		status = p.Status
+	}
+	s.metrics.countRequest(name, status, time.Since(start))
+}
+
+// handle calls the handler and turns a panic into an error. Without it, net/http would
+// close the connection, and every other request on it would fail.
+func (s *Server) handle(handle handlerFunc, name string, w http.ResponseWriter, r *request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.logPanic(p, name)
+		}
+	}()
+	return handle(s, w, r)
+}
+
+// logPanic returns the error to answer the request with.
+func (s *Server) logPanic(p any, handler string) error {
+	s.log.Error("panic while handling a request: this is a fault in the gateway, report it",
+		"handler", handler, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	return errInternal
+}
+
+// deliver processes one POST from a platform. Until the sender is authenticated, a
+// request costs next to nothing and leaves no line in the log, because anybody can
+// send one.
+func (s *Server) deliver(w http.ResponseWriter, r *request) error {
+	received := time.Now()
+	if err := s.checkHeaders(r); err != nil {
+		return err
+	}
+	checkBody, err := r.hook.authenticate(s.secrets.Load(), r)
+	if err != nil {
+		return s.reject(r, err)
+	}
+	body := s.newBody()
+	defer body.release()
+	err = s.readBody(w, r, body)
+	if checkBody != nil {
+		if err != nil {
+			return err
+		}
+		if err := checkBody(body.bytes); err != nil {
+			return s.reject(r, err)
+		}
+	}
+	ctx, d := s.begin(r, received)
+	if err == nil {
+		err = s.process(ctx, d, body)
+	}
+	return s.respond(ctx, w, d, err)
+}
+
+// process decodes a delivery and publishes its items. Only here it occupies a slot.
+// The error is what to answer; nil only if every item is stored.
+func (s *Server) process(ctx context.Context, d *delivery, body *body) (err error) {
+	defer func() { // already here, so that the delivery has its log line and its span
+		if p := recover(); p != nil {
+			err = s.logPanic(p, d.hook.name)
+			d.storeErr = err
+		}
+	}()
+	if err := s.acquireSlot(); err != nil {
+		return err
+	}
+	defer s.releaseSlot()
+	if err := body.reserveDecoded(); err != nil {
+		return err
+	}
+	d.receivedAt = s.cfg.Now().UTC().Truncate(time.Millisecond)
+	d.isUTF8 = utf8.Valid(body.bytes)
+	d.hook.decode(&d.batch, body.bytes)
+	return s.publish(ctx, d)
+}
+
+// publish stores the items of a delivery. It does not stop when the caller hangs up:
+// the platform would deliver everything again.
+func (s *Server) publish(ctx context.Context, d *delivery) error {
+	if len(d.items) > 0 {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.PublishTimeout)
+		defer cancel()
+		d.outcomes, d.storeErr = s.publisher.Publish(ctx, d.items)
+	}
+	d.count()
+	s.metrics.countItems(d)
+	s.logConflicts(d)
+	switch {
+	case d.storeErr != nil:
+		return errStore
+	case d.notJSON: // and stored as a dead letter
+		return errNotJSON
+	default:
+		return nil
+	}
+}
+
+// respond writes the log line and ends the span of a delivery. It answers 200 if err
+// is nil; otherwise err is returned as what to answer.
+func (s *Server) respond(ctx context.Context, w http.ResponseWriter, d *delivery, err error) error {
+	s.logDelivery(ctx, d, err)
+	d.endSpan(err)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(d.counts.json()) // an error means that the caller hung up
+	return nil
+}
+
+// acquireSlot fails at once if all slots are taken. The platform delivers again, and
+// in a queue it would only wait for its timeout.
+func (s *Server) acquireSlot() error {
+	select {
+	case s.slots <- struct{}{}:
+		s.metrics.inFlight.Inc()
+		return nil
+	default:
+		return errBusy
+	}
+}
+
+func (s *Server) releaseSlot() {
+	s.metrics.inFlight.Dec()
+	<-s.slots
+}
