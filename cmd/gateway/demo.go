@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -124,17 +123,17 @@ This gateway stays up, and shows what arrives, until Ctrl-C.
 `
 
 func demoPost(ctx context.Context, s *settings, at addresses, platform string, click simulate.Click, w io.Writer) error {
-	from := &simulations[slices.IndexFunc(simulations, func(p simulation) bool { return p.platform == platform })]
-	secret, err := from.login(s, &click)
+	from := simulate.Platforms[platform]
+	secret, err := findSecret(s, platform, &click)
 	if err != nil {
 		return err
 	}
-	click.Account = cmp.Or(click.Account, from.account)
+	click.Account = cmp.Or(click.Account, from.Account)
 	if click.UserRef == "" {
-		click.User = from.user
+		click.User = from.User
 	}
 	fmt.Fprintf(w, "%-16s %s\n", platform+" posts", cmp.Or(click.Payload, "/start "+click.Ref))
-	request, err := from.request(at.webhook, secret, click)
+	request, err := from.Request(at.webhook, secret, click)
 	if err != nil {
 		return err
 	}

@@ -94,9 +94,9 @@ func (s *sender) prepare(cmd *cobra.Command) error {
 		return badUsage(cmd, "--url %q: expected a base address like http://127.0.0.1:8080", s.url)
 	}
 	if s.secret == "" {
-		s.secret, err = platform.login(&settings, &s.click)
+		s.secret, err = findSecret(&settings, s.platform, &s.click)
 	}
-	s.click.Account = cmp.Or(s.click.Account, platform.account)
+	s.click.Account = cmp.Or(s.click.Account, platform.Account)
 	return err
 }
 

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/postback-gateway/gateway/ingest/simulate"
 )
 
 // TestSend: every kind of click of every platform is one that the gateway stores,
@@ -15,17 +17,17 @@ func TestSend(t *testing.T) {
 	t.Chdir(p.dir)
 	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.webhook, "http://"))
 	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.nats, "nats://"))
-	for i := range simulations {
-		for _, kind := range simulations[i].kinds {
-			sent := command(t, exitDone, "send", "--platform", simulations[i].platform, "--kind", string(kind))
+	for platform, simulated := range simulate.Platforms {
+		for _, kind := range simulated.Kinds {
+			sent := command(t, exitDone, "send", "--platform", platform, "--kind", string(kind))
 			if !strings.Contains(sent, `200 OK {"accepted":1,`) {
-				t.Errorf("%s %s: %s", simulations[i].platform, kind, sent)
+				t.Errorf("%s %s: %s", platform, kind, sent)
 				continue
 			}
 			line := tailLines(t, 1, "--last", "1")[0]
-			want := "postback.v1." + simulations[i].platform + "." + simulations[i].account + "."
+			want := "postback.v1." + platform + "." + simulated.Account + "."
 			if !strings.Contains(line, want) || !slices.Contains(strings.Fields(line), string(kind)) {
-				t.Errorf("%s %s became %s", simulations[i].platform, kind, line)
+				t.Errorf("%s %s became %s", platform, kind, line)
 			}
 		}
 	}
