@@ -20,6 +20,7 @@ import (
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/schema"
 )
 
 // TestWatch runs the real Prometheus (PROMETHEUS is its path) with the rules of
@@ -97,8 +98,11 @@ func startWatched(t *testing.T) *watched {
 		jetstream.ConsumerConfig{Durable: "billing", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
 		t.Fatal(err)
 	}
-	for _, platform := range []string{"messenger", "instagram", "whatsapp"} {
-		files, err := filepath.Glob("../../ingest/testdata/" + platform + "/*.json")
+	for _, platform := range schema.Platforms() {
+		if platform.Webhook != schema.UnknownPlatform {
+			continue // the samples are posted to Meta's webhook
+		}
+		files, err := filepath.Glob("../../ingest/testdata/" + platform.Name + "/*.json")
 		if err != nil {
 			t.Fatal(err)
 		}
