@@ -21,8 +21,8 @@ type batch struct {
 	notJSON bool           // the body is not a JSON object, and the only item
 	ignored map[string]int // by platform
 
-	rejected int // malformed items so far
-	surplus  int // malformed items without a dead letter of their own
+	malformed int // items so far
+	surplus   int // malformed items without a dead letter of their own
 }
 
 const (
@@ -71,9 +71,9 @@ func (b *batch) ignore(platform string, n int) {
 	b.ignored[platform] += n
 }
 
-// reject adds a dead letter.
-func (b *batch) reject(platform string, reason schema.Reason, body []byte, detail string) {
-	if b.rejected++; b.rejected > maxDeadLetters {
+// deadLetter adds a dead letter.
+func (b *batch) deadLetter(platform string, reason schema.Reason, body []byte, detail string) {
+	if b.malformed++; b.malformed > maxDeadLetters {
 		b.surplus++
 		return
 	}
@@ -86,20 +86,20 @@ func (b *batch) reject(platform string, reason schema.Reason, body []byte, detai
 	})
 }
 
-// rejectBody adds a dead letter for a whole body that is not a JSON object.
-func (b *batch) rejectBody(platform string, body []byte, err error) {
+// deadLetterBody adds a dead letter for a whole body that is not a JSON object.
+func (b *batch) deadLetterBody(platform string, body []byte, err error) {
 	b.notJSON = true
-	b.reject(platform, schema.ReasonNotJSON, body, err.Error())
+	b.deadLetter(platform, schema.ReasonNotJSON, body, err.Error())
 }
 
-// rejectSurplus adds a dead letter for the whole body if it has more than
+// deadLetterSurplus adds a dead letter for the whole body if it has more than
 // maxDeadLetters malformed items.
-func (b *batch) rejectSurplus(body []byte) {
+func (b *batch) deadLetterSurplus(platform string, body []byte) {
 	if b.surplus == 0 {
 		return
 	}
 	detail := fmt.Sprintf("%d more malformed items: the whole delivery is kept", b.surplus)
 	b.surplus-- // this dead letter stands for one of them
-	b.rejected = 0
-	b.reject(schema.UnknownPlatform, schema.ReasonMalformed, body, detail)
+	b.malformed = 0
+	b.deadLetter(platform, schema.ReasonMalformed, body, detail)
 }

@@ -89,20 +89,6 @@ func (s *Server) logConflicts(d *delivery) {
 	}
 }
 
-// rejection is the error of an authenticator: the request is not known to be from the
-// platform. Rejections are listed in the webhook's row.
-type rejection struct {
-	reason string // in log and metric
-	// help says what the operator can do. Without it a rejection is counted and not
-	// logged.
-	help     string
-	response *problem // does not say why
-}
-
-func (r *rejection) Error() string { return r.reason + ": " + r.help }
-
-func (r *rejection) Unwrap() error { return r.response }
-
 // rejectionLog counts rejections for one reason and limits their lines in the log.
 type rejectionLog struct {
 	counter prometheus.Counter

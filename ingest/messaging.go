@@ -110,7 +110,7 @@ func decodeMessaging(b *batch, item *rawItem, p *messagingPlatform) {
 	var change messagingChange
 	if err := change.read(item); err != nil {
 		if mayBeEvent(item) {
-			b.reject(p.name, schema.ReasonMalformed, item.body, describeError(err))
+			b.deadLetter(p.name, schema.ReasonMalformed, item.body, describeError(err))
 		} else {
 			b.ignore(p.name, 1)
 		}
@@ -131,7 +131,7 @@ func decodeMessaging(b *batch, item *rawItem, p *messagingPlatform) {
 		b.ignore(p.name, 1)
 	}
 	if err != nil {
-		b.reject(p.name, schema.ReasonMalformed, item.body, err.Error())
+		b.deadLetter(p.name, schema.ReasonMalformed, item.body, err.Error())
 	}
 }
 

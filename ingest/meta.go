@@ -63,13 +63,12 @@ var metaPlatforms = map[string]metaPlatform{
 func decodeMeta(b *batch, body []byte) {
 	envelopes, err := readEnvelopes(body)
 	if err != nil {
-		b.rejectBody(schema.UnknownPlatform, body, err)
+		b.deadLetterBody(schema.UnknownPlatform, body, err)
 		return
 	}
 	for i := range envelopes {
 		decodeEnvelope(b, &envelopes[i])
 	}
-	b.rejectSurplus(body)
 }
 
 func decodeEnvelope(b *batch, e *envelope) {
@@ -85,7 +84,7 @@ func decodeEnvelope(b *batch, e *envelope) {
 	for i := range e.items {
 		switch item := &e.items[i]; {
 		case item.fault != "":
-			b.reject(from.platform, schema.ReasonMalformed, item.body, item.fault)
+			b.deadLetter(from.platform, schema.ReasonMalformed, item.body, item.fault)
 		case !known:
 			b.ignore(from.platform, 1)
 		default:

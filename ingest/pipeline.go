@@ -90,6 +90,7 @@ func (s *Server) process(ctx context.Context, d *delivery, body *body) (err erro
 	d.receivedAt = s.cfg.Now().UTC().Truncate(time.Millisecond)
 	d.isUTF8 = utf8.Valid(body.bytes)
 	d.hook.decode(&d.batch, body.bytes)
+	d.deadLetterSurplus(d.hook.name, body.bytes)
 	return s.publish(ctx, d)
 }
 

@@ -111,7 +111,7 @@ func decodePage(b *batch, body []byte) {
 		err = b.add(&e)
 	}
 	if err != nil {
-		b.reject("pager", schema.ReasonMalformed, body, describeError(err))
+		b.deadLetter("pager", schema.ReasonMalformed, body, describeError(err))
 	}
 }
 

@@ -56,8 +56,8 @@ func (s *Server) SetSecrets(secrets Secrets) error {
 	if err := secrets.check(s.cfg.MetaAllowUnsigned); err != nil {
 		return err
 	}
-	s.settingSecrets.Lock()
-	defer s.settingSecrets.Unlock()
+	s.secretsMutex.Lock()
+	defer s.secretsMutex.Unlock()
 	var old Secrets
 	if live := s.secrets.Load(); live != nil {
 		old = live.Secrets

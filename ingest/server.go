@@ -60,9 +60,9 @@ type Server struct {
 	router    *mux.Router
 	hooks     map[string]*webhook // by name
 
-	secrets        atomic.Pointer[liveSecrets]
-	settingSecrets sync.Mutex // held by SetSecrets
-	diagnoses      *rate.Limiter
+	secrets      atomic.Pointer[liveSecrets]
+	secretsMutex sync.Mutex // held by SetSecrets
+	diagnoses    *rate.Limiter
 
 	rejections   map[*rejection]*rejectionLog
 	handshakeLog rate.Sometimes // of handshakes with a wrong token

@@ -90,7 +90,7 @@ type telegramButton struct {
 // letter as a whole.
 func decodeTelegram(b *batch, body []byte) {
 	if err := checkObject(body); err != nil {
-		b.rejectBody(schema.Telegram, body, err)
+		b.deadLetterBody(schema.Telegram, body, err)
 		return
 	}
 	e := event{body: body}
@@ -104,7 +104,7 @@ func decodeTelegram(b *batch, body []byte) {
 		err = b.add(&e)
 	}
 	if err != nil {
-		b.reject(schema.Telegram, schema.ReasonMalformed, body, describeError(err))
+		b.deadLetter(schema.Telegram, schema.ReasonMalformed, body, describeError(err))
 	}
 }
 

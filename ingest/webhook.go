@@ -7,13 +7,14 @@ type webhook struct {
 	// name is the webhook's label in metrics, and the platform of dead letters whose
 	// body does not say more.
 	name string
-	// path can have one variable, which account names: the account of the delivery.
+	// path can have one variable, whose value is the account of the delivery. account is
+	// the variable's name.
 	path    string
 	account string
 	// accountExists reports whether the account in the path is configured. Other
 	// paths are answered 404. nil for a path without an account.
 	accountExists func(secrets *liveSecrets, account string) bool
-	// rejections are all that authenticate and its check return.
+	// rejections lists every rejection that authenticate and its check return.
 	rejections []*rejection
 	// get answers GET requests; nil if the platform sends none.
 	get handlerFunc
@@ -28,6 +29,20 @@ type webhook struct {
 // check reports with an error that body is not from the platform. It looks at the
 // bytes as they were received.
 type check func(body []byte) error
+
+// rejection is the error of authenticate and check: the request is not known to be from
+// the platform. It answers the request with response.
+type rejection struct {
+	reason string // in log and metric
+	// help says what the operator can do. Without it a rejection is counted and not
+	// logged.
+	help     string
+	response *problem // the same for all reasons
+}
+
+func (r *rejection) Error() string { return r.reason + ": " + r.help }
+
+func (r *rejection) Unwrap() error { return r.response }
 
 // webhooks is the table of webhooks, one row each.
 var webhooks = []webhook{

@@ -77,7 +77,7 @@ func decodeWhatsApp(b *batch, item *rawItem) {
 	c, err := readWhatsAppChange(item)
 	switch {
 	case err != nil: // cannot happen: the body has been read before
-		b.reject(schema.WhatsApp, schema.ReasonMalformed, item.body, err.Error())
+		b.deadLetter(schema.WhatsApp, schema.ReasonMalformed, item.body, err.Error())
 	case !c.hasMessages():
 		b.ignore(schema.WhatsApp, 1)
 	default:
@@ -106,7 +106,7 @@ func (c *whatsappChange) decodeMessage(b *batch, item *rawItem) {
 	if c.account != "" { // it is outside of the message, which is all that the dead letter has
 		detail = "to phone number id " + c.account + ": " + detail
 	}
-	b.reject(schema.WhatsApp, schema.ReasonMalformed, item.body, detail)
+	b.deadLetter(schema.WhatsApp, schema.ReasonMalformed, item.body, detail)
 }
 
 // fill sets the event of a message. The kind stays empty if the message is not one.
