@@ -8,8 +8,8 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// TestDecodeBudget: what large deliveries are taken apart into is bounded for all of
-// them together; small ones pass, and a single one does, however large.
+// TestDecodeBudget: the memory for the events of all large deliveries is limited. Small
+// deliveries always pass, and so does a single large one.
 func TestDecodeBudget(t *testing.T) {
 	ts := newTestServer(t, nil)
 	large := okPostback + strings.Repeat(" ", firstRead)

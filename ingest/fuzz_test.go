@@ -12,9 +12,8 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// FuzzMetaDelivery: whatever a signed body holds, it is JSON with an object in
-// it or one dead letter that keeps it, and every item becomes a message that can
-// be published.
+// FuzzMetaDelivery: a signed body contains a JSON object, or becomes one dead letter.
+// Every item becomes a message that can be published.
 func FuzzMetaDelivery(f *testing.F) {
 	for _, file := range deliveries(f) {
 		f.Add(file.body)
@@ -42,9 +41,9 @@ func FuzzMetaDelivery(f *testing.F) {
 	})
 }
 
-// FuzzMessenger and FuzzInstagram: whatever one item of a list holds, the good
-// items beside it are stored, and it is an event or a dead letter if it is an
-// interaction.
+// FuzzMessenger and FuzzInstagram change one item of a list. The good items next to it
+// are always stored. If it says that it is an event, it is stored or becomes a dead
+// letter.
 func FuzzMessenger(f *testing.F) { fuzzItem(f, "page", schema.Messenger) }
 
 func FuzzInstagram(f *testing.F) { fuzzItem(f, "instagram", schema.Instagram) }
@@ -96,7 +95,7 @@ func checkRefused(t *testing.T, b *batch, body []byte) {
 	}
 }
 
-// isDelivery is the rule in the words of encoding/json.
+// isDelivery is the rule of readEnvelopes, written with encoding/json.
 func isDelivery(body []byte) bool {
 	var object map[string]json.RawMessage
 	if json.Unmarshal(body, &object) == nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// TestPlatforms: each platform is a row of a webhook, a row of simulate.Platforms, a
-// directory of deliveries and a page of the documentation; and nothing else is.
+// TestPlatforms: exactly the platforms have a row of a webhook, a row of
+// simulate.Platforms, a directory of deliveries, and a page of the documentation.
 func TestPlatforms(t *testing.T) {
 	names := slices.Sorted(slices.Values(schema.PlatformNames()))
 	for what, got := range map[string][]string{
@@ -72,8 +72,8 @@ func namesOf(t *testing.T, pattern string) (names []string) {
 	return names
 }
 
-// What follows up to TestNewPlatform is all that ingest needs for a new platform with a
-// webhook of its own: a file like telegram.go, and a row.
+// From here to TestNewPlatform is all that ingest needs for a new platform with its own
+// webhook: a file like telegram.go, and a row.
 const (
 	pagerPassword = "let-me-in"
 	headerPager   = "X-Pager-Password"
@@ -81,7 +81,7 @@ const (
 
 var rejectPagerPassword = &rejection{"mismatch", "the password is wrong: expected the pager's", newProblem(http.StatusUnauthorized, "password does not match")}
 
-// pagerWebhook takes {"from":…,"number":…,"text":…}.
+// pagerWebhook accepts {"from":…,"text":…}.
 var pagerWebhook = webhook{
 	name: "pager", path: "/webhooks/pager/{line}", account: "line",
 	rejections: []*rejection{rejectPagerPassword},

@@ -28,7 +28,7 @@ const (
 
 var testNow = time.Date(2026, 11, 21, 8, 0, 0, 123e6, time.UTC)
 
-// fakePublisher keeps what it is given; a real store is used in cmd/gateway's tests.
+// fakePublisher records the messages. The tests of cmd/gateway use a real store.
 type fakePublisher struct {
 	publish func(context.Context, []schema.Item) ([]schema.Outcome, error)
 
@@ -58,7 +58,7 @@ func (f *fakePublisher) Publish(ctx context.Context, items []schema.Item) ([]sch
 	return outcomes, nil
 }
 
-// taken returns the messages so far and forgets them.
+// taken returns the messages since the last call.
 func (f *fakePublisher) taken() []schema.Message {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -135,7 +135,7 @@ func (ts *testServer) post(t testing.TB, body []byte, header map[string]string) 
 	return ts.send(t, r, header)
 }
 
-// send does r with a changed header; an empty value takes one away.
+// send sends r with other headers; an empty value removes one.
 func (ts *testServer) send(t testing.TB, r *http.Request, header map[string]string) answer {
 	t.Helper()
 	for name, value := range header {
@@ -271,8 +271,8 @@ func TestContentTypes(t *testing.T) {
 	}
 }
 
-// Without a Content-Length the limit holds while reading: one byte more than
-// allowed is refused, the limit itself is not.
+// Without a Content-Length, the limit applies while reading: a body of the limit is
+// accepted, and one more byte is not.
 func TestBodyLimitWhileReading(t *testing.T) {
 	limit := int64(len(okPostback) + 100)
 	ts := newTestServer(t, func(c *Config) { c.MaxBodyBytes = limit })
@@ -342,7 +342,7 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-// With every slot taken the next delivery is refused at once, and those inside finish.
+// If all slots are taken, the next delivery is refused at once. Those in progress finish.
 func TestOverload(t *testing.T) {
 	ts := newTestServer(t, func(c *Config) { c.MaxInFlight = 2 })
 	entered, leave := make(chan struct{}), make(chan struct{})
@@ -384,8 +384,8 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
-// A sender that stops in the middle gets 408, and takes no slot meanwhile: it has
-// not shown that it has the secret.
+// A sender that stops in the middle gets 408. It never occupies a slot, because it is not
+// authenticated.
 func TestSlowSender(t *testing.T) {
 	ts := newTestServer(t, func(c *Config) { c.MaxInFlight = 1 })
 	listener := httptest.NewUnstartedServer(ts.Server)
@@ -410,7 +410,7 @@ func TestSlowSender(t *testing.T) {
 	(<-slow).check(t, 408, errIncomplete.Detail)
 }
 
-// Large bodies are bounded together; small ones pass whatever large ones do.
+// The memory for large bodies is limited. Small bodies always pass.
 func TestReadBudget(t *testing.T) {
 	ts := newTestServer(t, nil)
 	ts.readMemory.Store(readBudget)
@@ -432,8 +432,8 @@ func TestReadBudget(t *testing.T) {
 	}
 }
 
-// More malformed items than a store takes in time are kept in one dead letter,
-// and the good one beside them is stored.
+// If a delivery has more malformed items than a store accepts in time, one dead letter
+// keeps the rest. The good item is stored.
 func TestManyMalformedItems(t *testing.T) {
 	ts := newTestServer(t, func(c *Config) { c.PublishTimeout = 10 * time.Second })
 	const n = 1 << 20

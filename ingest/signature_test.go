@@ -43,7 +43,7 @@ func TestVerifySecrets(t *testing.T) {
 	}
 }
 
-// TestSignatureReasons: the log and the metric tell why, the answer does not.
+// TestSignatureReasons: log and metric have the reason, and the response does not.
 func TestSignatureReasons(t *testing.T) {
 	// As Meta writes it, and as JSON libraries write it after parsing.
 	const original = `{"object":"page","entry":[{"id":"1","t":"\u00dcber \ud83d\ude00 a\/b \"q\""}]}`
@@ -84,7 +84,7 @@ func TestSignatureReasons(t *testing.T) {
 	}
 }
 
-// A flood of forged requests must not fill the log; the metric counts them all.
+// A flood of forged requests does not fill the log. The metric counts all of them.
 func TestRefusalLogIsBounded(t *testing.T) {
 	ts := newTestServer(t, nil)
 	for range 50 {
@@ -98,9 +98,9 @@ func TestRefusalLogIsBounded(t *testing.T) {
 	}
 }
 
-// TestDiagnosisIsBounded: looking into a failed signature costs as much as many valid
-// deliveries, and anybody can ask for it. What is not looked into is counted and not
-// logged: its reason is unknown.
+// TestDiagnosisIsBounded: a diagnosis costs as much as many valid deliveries, and anybody
+// can cause one. Requests that are not diagnosed are counted, and not logged because
+// their reason is unknown.
 func TestDiagnosisIsBounded(t *testing.T) {
 	ts := newTestServer(t, nil)
 	forged := map[string]string{headerSignature: signatureOf(testSecret, []byte(`{"a":1}`))}
@@ -135,7 +135,7 @@ func TestEveryRejectionHasHelp(t *testing.T) {
 	}
 }
 
-// FuzzSignature: no header makes a body accepted but the one that the secret gives.
+// FuzzSignature: only the signature made with a secret is accepted.
 func FuzzSignature(f *testing.F) {
 	body := []byte(okPostback)
 	f.Add(signatureOf(testSecret, body), "", body)
@@ -164,7 +164,7 @@ func FuzzSignature(f *testing.F) {
 	})
 }
 
-// Re-encoded JSON stays what it is when it is re-encoded again, and ASCII means ASCII.
+// Re-encoding twice is the same as once, and ASCII means ASCII.
 func FuzzReencode(f *testing.F) {
 	f.Add([]byte(okPostback))
 	f.Add([]byte(`{"a":"\"\\","b":"é😀/"}`))

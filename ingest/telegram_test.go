@@ -19,7 +19,7 @@ const (
 	testBotToken = "a-Secret_token-of-setWebhook"
 )
 
-// The first bot is in the middle of a change of its token.
+// The first bot's token is being changed.
 var testBots = []TelegramSecret{{testBot, "an-older-token"}, {"other-bot", "token-of-the-other"}, {testBot, testBotToken}}
 
 // deliver posts the delivery of a file in testdata to the webhook of its platform.
@@ -31,8 +31,8 @@ func (ts *testServer) deliver(t testing.TB, file sample) answer {
 	return ts.post(t, file.body, nil)
 }
 
-// update posts body to the webhook of a bot, with its secret token unless header
-// says otherwise.
+// update posts body to the webhook of a bot, with its secret token unless header says
+// otherwise.
 func (ts *testServer) update(t testing.TB, bot string, body []byte, header map[string]string) answer {
 	t.Helper()
 	r, err := simulate.TelegramRequest(ts.url, bot, testBotToken, body)
@@ -98,7 +98,7 @@ gateway_signature_verified_total{platform="telegram",secret="3"} 2
 	checkTelegramLog(t, ts.log.String())
 }
 
-// checkTelegramLog: the log tells the operator what to do, and no secret.
+// checkTelegramLog: the log says what to do, and contains no secret.
 func checkTelegramLog(t *testing.T, log string) {
 	t.Helper()
 	for _, want := range []string{rejectNoToken.help, rejectWrongToken.help, `"bot":"` + testBot + `"`} {
@@ -148,7 +148,7 @@ func TestTelegramRoutes(t *testing.T) {
 	}
 }
 
-// A dashboard finds the series before the first refusal.
+// The series exist before the first rejection, for dashboards.
 func TestSignatureMetricsFromTheStart(t *testing.T) {
 	ts := newTestServer(t, nil)
 	got, err := testutil.GatherAndCount(ts.reg, "gateway_signature_failures_total")
@@ -217,8 +217,8 @@ func TestTelegramNotJSON(t *testing.T) {
 	}
 }
 
-// TestTelegramUpdates: whatever an update looks like, it is stored, ignored, or
-// kept as a dead letter that says why. It is never answered with an error.
+// TestTelegramUpdates: an update is stored, ignored, or becomes a dead letter that says
+// why. The response is always 200.
 func TestTelegramUpdates(t *testing.T) {
 	ts := newTestServer(t, nil)
 	const head, person = `"id":"c",`, `"from":{"id":7},`
@@ -275,7 +275,7 @@ func TestTelegramUpdates(t *testing.T) {
 	}
 }
 
-// checkOneItem checks what became of a delivery that holds one item.
+// checkOneItem checks the result of a delivery with one item.
 func checkOneItem(t *testing.T, got []schema.Message, a answer, platform, item, want string) {
 	t.Helper()
 	var c counts
@@ -316,7 +316,7 @@ func checkRejectedBy(t *testing.T, m schema.Message, platform, item, detail stri
 	}
 }
 
-// The same update has the same id whenever it comes, and two taps have two.
+// The same update always has the same id, and two taps have two.
 func TestTelegramIDs(t *testing.T) {
 	ts := newTestServer(t, nil)
 	const start = `{"update_id":%d,"message":{"message_id":%d,"date":%d,"from":{"id":7},"chat":{"id":-100},"text":"/start%s"}}`
@@ -341,7 +341,7 @@ func TestTelegramIDs(t *testing.T) {
 	}
 }
 
-// A callback has no time of its own: its age is not counted.
+// A callback has no time, so its age is not counted.
 func TestTelegramTime(t *testing.T) {
 	b := &batch{account: testBot, receivedAt: testNow}
 	decodeTelegram(b, []byte(okUpdate))

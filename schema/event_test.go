@@ -173,8 +173,8 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
-// TestNatsMsgID: two events with different ids have different message ids, whatever
-// stands in their parts.
+// TestNatsMsgID: events with different ids have different message ids, whatever
+// characters the ids contain.
 func TestNatsMsgID(t *testing.T) {
 	for _, test := range []struct {
 		account, id string
@@ -272,7 +272,7 @@ func TestItemMessage(t *testing.T) {
 	}
 }
 
-// Whatever the body is, the dead letter fits, and holds as much as there is room for.
+// Every dead letter fits, and keeps as much of the body as there is room for.
 func TestDeadLetterFits(t *testing.T) {
 	const limit = 8 << 10
 	for name, body := range map[string]string{
@@ -332,7 +332,8 @@ func TestTooLargeEventBecomesDeadLetter(t *testing.T) {
 	checkDeadLetter(t, m.Data, `{"the":"item"}`)
 }
 
-// What not every platform tells is left out, and of its type where it is told.
+// Fields that only some platforms send are left out if they are not sent, and have the
+// right type if they are.
 func TestOptionalFields(t *testing.T) {
 	schema := compileSchema(t, "https://json-schema.org/draft/2020-12/schema")
 	d := sampleData()
