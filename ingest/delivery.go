@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -24,13 +23,6 @@ type delivery struct {
 	counts   counts
 	storeErr error      // why the items could not be stored
 	span     trace.Span // nil without tracing
-}
-
-// begin starts a delivery that was received at a time before.
-func (s *Server) begin(r *request, received time.Time) (context.Context, *delivery) {
-	d := &delivery{hook: r.hook, received: received}
-	d.account, d.includeRaw = r.account, s.cfg.IncludeRaw
-	return s.startSpan(r, d), d
 }
 
 // counts are the numbers of items by outcome, as they stand in the response.

@@ -15,6 +15,27 @@ import (
 // Types for JSON fields that platforms send in several forms. A field that an event
 // needs has to have the right type. A field that only adds to it may have any.
 
+// lenient reads errors inside one item without giving up the others: each item is
+// validated by itself. RFC 8259 allows duplicate names; see lastMembers.
+var lenient = []jsontext.Options{jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)}
+
+// strict is like [lenient], but rejects repeated members.
+var strict = []jsontext.Options{jsontext.AllowInvalidUTF8(true)}
+
+// decodeJSON decodes one item into v.
+func decodeJSON(body []byte, v any) error {
+	err := json.Unmarshal(body, v, strict...)
+	if err == nil {
+		return nil
+	}
+	once, repeated := lastMembers(body)
+	if !repeated {
+		return err
+	}
+	reflect.ValueOf(v).Elem().SetZero()
+	return json.Unmarshal(once, v, lenient...)
+}
+
 // stringOrInt is a string or an integer: ids come as either. null reads as empty.
 type stringOrInt string
 

@@ -15,13 +15,6 @@ import (
 // as an item of entry[].messaging or entry[].standby, as the value of a change of
 // entry[].changes, and as the value of the dashboard's sample.
 
-// messagingPlatform is what differs between the platforms with messaging items.
-type messagingPlatform struct {
-	name string
-	// account chooses which of the two ids is the account's.
-	account func(entryID, recipientID string) string
-}
-
 // Some of the webhook fields. WhatsApp has the first two as well.
 const (
 	fieldMessages          = "messages"
@@ -106,7 +99,7 @@ type messagingChange struct {
 }
 
 // decodeMessaging decodes an item, or a change with one.
-func decodeMessaging(b *batch, item *rawItem, p *messagingPlatform) {
+func decodeMessaging(b *batch, item *rawItem, p *metaPlatform) {
 	var change messagingChange
 	if err := change.read(item); err != nil {
 		if mayBeEvent(item) {

@@ -8,10 +8,9 @@ import (
 
 // messenger has the messaging items of Facebook pages (Messenger Platform, "Webhook
 // Events Reference").
-var messenger = messagingPlatform{
-	name: schema.Messenger,
+var messenger = metaPlatform{
+	name:   schema.Messenger,
+	decode: decodeMessaging,
 	// The entry around a sample of the Test button has the id 0.
 	account: func(entryID, recipientID string) string { return cmp.Or(recipientID, entryID) },
 }
-
-func decodeMessenger(b *batch, item *rawItem) { decodeMessaging(b, item, &messenger) }

@@ -41,8 +41,11 @@ func equalText(a, b string) bool {
 
 // metaPlatform is a platform that delivers to Meta's webhook.
 type metaPlatform struct {
-	platform string
-	decode   func(b *batch, item *rawItem)
+	name string
+	// decode adds everything in an item to the batch.
+	decode func(b *batch, item *rawItem, p *metaPlatform)
+	// account chooses the account's id for decodeMessaging.
+	account func(entryID, recipientID string) string
 }
 
 // The objects of deliveries.
@@ -53,10 +56,10 @@ const (
 )
 
 // metaPlatforms is the table of Meta's platforms, by the object of a delivery.
-var metaPlatforms = map[string]metaPlatform{
-	objectPage:      {schema.Messenger, decodeMessenger},
-	objectInstagram: {schema.Instagram, decodeInstagram},
-	objectWhatsApp:  {schema.WhatsApp, decodeWhatsApp},
+var metaPlatforms = map[string]*metaPlatform{
+	objectPage:      &messenger,
+	objectInstagram: &instagram,
+	objectWhatsApp:  &whatsapp,
 }
 
 // decodeMeta decodes a delivery to Meta's webhook.
@@ -76,19 +79,22 @@ func decodeEnvelope(b *batch, e *envelope) {
 	if object == "" && len(e.items) == 1 && e.items[0].list == listSample {
 		object = objectOfSample(e.items[0].body)
 	}
-	from, known := metaPlatforms[object]
-	if !known {
-		from.platform = schema.UnknownPlatform
+	name := schema.UnknownPlatform
+	platform := metaPlatforms[object]
+	if platform != nil {
+		name = platform.name
 	}
-	b.ignore(from.platform, e.ignored)
+	if e.ignored > 0 {
+		b.ignore(name, e.ignored)
+	}
 	for i := range e.items {
 		switch item := &e.items[i]; {
 		case item.fault != "":
-			b.deadLetter(from.platform, schema.ReasonMalformed, item.body, item.fault)
-		case !known:
-			b.ignore(from.platform, 1)
+			b.deadLetter(name, schema.ReasonMalformed, item.body, item.fault)
+		case platform == nil:
+			b.ignore(name, 1)
 		default:
-			from.decode(b, item)
+			platform.decode(b, item, platform)
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"time"
 	"unicode/utf8"
+
+	"github.com/gorilla/mux"
 )
 
 // ServeHTTP implements [http.Handler]. It turns the error of a handler into the
@@ -14,24 +16,46 @@ import (
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start, status := time.Now(), http.StatusOK
 	req := s.route(r)
-	name, handle := req.handler()
-	if err := s.handle(handle, name, w, req); err != nil {
+	if err := s.handle(w, req); err != nil {
 		p := problemOf(err)
 		p.write(w)
 		status = p.Status
 	}
-	s.metrics.countRequest(name, status, time.Since(start))
+	s.metrics.countRequest(req.handler, status, time.Since(start))
+}
+
+// route finds the webhook and the handler of a request. It calls Match because
+// mux.Router.ServeHTTP copies every request twice and redirects unclean paths.
+func (s *Server) route(r *http.Request) *request {
+	notFound := &request{Request: r, handler: "not_found", handle: respondNotFound}
+	var match mux.RouteMatch
+	if !s.router.Match(r, &match) {
+		return notFound
+	}
+	hook := s.hooks[match.Route.GetName()]
+	account := match.Vars[hook.account]
+	if hook.accountExists != nil && !hook.accountExists(s.secrets.Load(), account) {
+		return notFound
+	}
+	switch {
+	case r.Method == http.MethodPost:
+		return &request{r, hook.name, (*Server).deliver, hook, account}
+	case r.Method == http.MethodGet && hook.get != nil:
+		return &request{r, hook.name + "_handshake", hook.get, hook, account}
+	default:
+		return &request{r, "method_not_allowed", respondMethodNotAllowed, hook, account}
+	}
 }
 
 // handle calls the handler and turns a panic into an error. Without it, net/http would
 // close the connection, and every other request on it would fail.
-func (s *Server) handle(handle handlerFunc, name string, w http.ResponseWriter, r *request) (err error) {
+func (s *Server) handle(w http.ResponseWriter, r *request) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = s.logPanic(p, name)
+			err = s.logPanic(p, r.handler)
 		}
 	}()
-	return handle(s, w, r)
+	return r.handle(s, w, r)
 }
 
 // logPanic returns the error to answer the request with.
@@ -64,7 +88,12 @@ func (s *Server) deliver(w http.ResponseWriter, r *request) error {
 			return s.reject(r, err)
 		}
 	}
-	ctx, d := s.begin(r, received)
+	d := &delivery{hook: r.hook, received: received}
+	d.account, d.includeRaw = r.account, s.cfg.IncludeRaw
+	ctx := r.Context()
+	if s.cfg.Tracer != nil {
+		ctx = s.startSpan(r, d)
+	}
 	if err == nil {
 		err = s.process(ctx, d, body)
 	}
@@ -80,17 +109,25 @@ func (s *Server) process(ctx context.Context, d *delivery, body *body) (err erro
 			d.storeErr = err
 		}
 	}()
-	if err := s.acquireSlot(); err != nil {
-		return err
+	select {
+	case s.slots <- struct{}{}:
+	default: // the platform delivers again; in a queue it would only wait for its timeout
+		return errBusy
 	}
-	defer s.releaseSlot()
+	s.metrics.inFlight.Inc()
+	defer func() {
+		s.metrics.inFlight.Dec()
+		<-s.slots
+	}()
 	if err := body.reserveDecoded(); err != nil {
 		return err
 	}
 	d.receivedAt = s.cfg.Now().UTC().Truncate(time.Millisecond)
 	d.isUTF8 = utf8.Valid(body.bytes)
 	d.hook.decode(&d.batch, body.bytes)
-	d.deadLetterSurplus(d.hook.name, body.bytes)
+	if d.surplus > 0 {
+		d.deadLetterSurplus(d.hook.name, body.bytes)
+	}
 	return s.publish(ctx, d)
 }
 
@@ -119,28 +156,13 @@ func (s *Server) publish(ctx context.Context, d *delivery) error {
 // is nil; otherwise err is returned as what to answer.
 func (s *Server) respond(ctx context.Context, w http.ResponseWriter, d *delivery, err error) error {
 	s.logDelivery(ctx, d, err)
-	d.endSpan(err)
+	if d.span != nil {
+		d.endSpan(err)
+	}
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(d.counts.json()) // an error means that the caller hung up
 	return nil
-}
-
-// acquireSlot fails at once if all slots are taken. The platform delivers again, and
-// in a queue it would only wait for its timeout.
-func (s *Server) acquireSlot() error {
-	select {
-	case s.slots <- struct{}{}:
-		s.metrics.inFlight.Inc()
-		return nil
-	default:
-		return errBusy
-	}
-}
-
-func (s *Server) releaseSlot() {
-	s.metrics.inFlight.Dec()
-	<-s.slots
 }

@@ -46,7 +46,7 @@ func platformsOfWebhooks() (names []string) {
 		}
 	}
 	for _, p := range metaPlatforms {
-		names = append(names, p.platform)
+		names = append(names, p.name)
 	}
 	return names
 }

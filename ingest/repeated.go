@@ -2,9 +2,7 @@ package ingest
 
 import (
 	"bytes"
-	"reflect"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -16,27 +14,6 @@ import (
 //
 // Around the items walkers do the same, with one exception: if a list is repeated, the
 // items of both are read. One item too many is better than a lost click.
-
-// lenient reads errors inside one item without giving up the others: each item is
-// validated by itself. RFC 8259 allows duplicate names; see lastMembers.
-var lenient = []jsontext.Options{jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)}
-
-// strict is like [lenient], but rejects repeated members.
-var strict = []jsontext.Options{jsontext.AllowInvalidUTF8(true)}
-
-// decodeJSON decodes one item into v.
-func decodeJSON(body []byte, v any) error {
-	err := json.Unmarshal(body, v, strict...)
-	if err == nil {
-		return nil
-	}
-	once, repeated := lastMembers(body)
-	if !repeated {
-		return err
-	}
-	reflect.ValueOf(v).Elem().SetZero()
-	return json.Unmarshal(once, v, lenient...)
-}
 
 // lastMembers returns a copy of JSON that has only the last of the members with one
 // name. Spaces replace the others, so offsets stay the same. It reports whether there

@@ -1,10 +1,10 @@
 package ingest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
+
+	"github.com/postback-gateway/gateway/schema"
 )
 
 // Config configures a [Server]. All fields are required unless they say otherwise.
@@ -49,6 +51,23 @@ func (c *Config) check() error {
 		return fmt.Errorf("MaxBodyBytes is %d: a body of that size could never be read; expected at most %d", c.MaxBodyBytes, LargestBody)
 	}
 	return c.Secrets.check(c.MetaAllowUnsigned)
+}
+
+// Publisher stores the items of a delivery. It is the only thing that this package needs
+// from the store.
+//
+// Publish stores the items in their order. It returns when the store has confirmed every
+// one of them, or when ctx ends. It returns one outcome for each item, in the same order,
+// also with an error.
+//
+// A nil error promises that every item survives whatever the store's mode promises to
+// survive, so the delivery can be answered 200. With an error, at least one outcome is
+// schema.Failed. Publishing the same items again is safe, because the store recognizes
+// them by their ids. The error is for the log: it can name servers and streams.
+//
+// It has to be safe for concurrent use.
+type Publisher interface {
+	Publish(ctx context.Context, items []schema.Item) ([]schema.Outcome, error)
 }
 
 // Server answers the webhooks. It is safe for concurrent use.
@@ -115,19 +134,4 @@ func (s *Server) addWebhook(hook *webhook) {
 			lines:   rate.Sometimes{Interval: logInterval},
 		}
 	}
-}
-
-// route finds the webhook of a request. It calls Match because mux.Router.ServeHTTP
-// copies every request twice and redirects unclean paths.
-func (s *Server) route(r *http.Request) *request {
-	var match mux.RouteMatch
-	if !s.router.Match(r, &match) {
-		return &request{Request: r}
-	}
-	hook := s.hooks[match.Route.GetName()]
-	account := match.Vars[hook.account]
-	if hook.accountExists != nil && !hook.accountExists(s.secrets.Load(), account) {
-		return &request{Request: r}
-	}
-	return &request{Request: r, hook: hook, account: account}
 }

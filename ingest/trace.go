@@ -16,9 +16,6 @@ import (
 // returns the context with it. The parent is the span in the request's traceparent; a
 // malformed one is ignored.
 func (s *Server) startSpan(r *request, d *delivery) context.Context {
-	if s.cfg.Tracer == nil {
-		return r.Context()
-	}
 	ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 	ctx, d.span = s.cfg.Tracer.Start(ctx, r.Method+" "+d.hook.path,
 		trace.WithSpanKind(trace.SpanKindServer),
@@ -43,9 +40,6 @@ func schemeOf(r *request) string {
 // endSpan adds the attributes that the log line has, and ends the span. err is what the
 // delivery is answered with.
 func (d *delivery) endSpan(err error) {
-	if d.span == nil {
-		return
-	}
 	defer d.span.End()
 	if !d.span.IsRecording() {
 		return

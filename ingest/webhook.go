@@ -65,29 +65,17 @@ var webhooks = []webhook{
 	},
 }
 
-// request is an HTTP request and the webhook that it was sent to.
+// request is an HTTP request, and what the gateway does with it.
 type request struct {
 	*http.Request
+	handler string // its name in metrics
+	handle  handlerFunc
 	hook    *webhook // nil: there is none at this path
 	account string   // from the path; empty for most webhooks
 }
 
 // handlerFunc answers a request, or returns the error to answer it with.
 type handlerFunc func(*Server, http.ResponseWriter, *request) error
-
-// handler returns what answers the request, and its name in metrics.
-func (r *request) handler() (name string, handle handlerFunc) {
-	switch {
-	case r.hook == nil:
-		return "not_found", respondNotFound
-	case r.Method == http.MethodPost:
-		return r.hook.name, (*Server).deliver
-	case r.Method == http.MethodGet && r.hook.get != nil:
-		return r.hook.name + "_handshake", r.hook.get
-	default:
-		return "method_not_allowed", respondMethodNotAllowed
-	}
-}
 
 func respondNotFound(*Server, http.ResponseWriter, *request) error { return errNotFound }
 

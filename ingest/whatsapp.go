@@ -72,8 +72,11 @@ type whatsappReferral struct {
 	Extra      map[string]jsontext.Value `json:",embed"`
 }
 
+// whatsapp has the changes of WhatsApp business accounts.
+var whatsapp = metaPlatform{name: schema.WhatsApp, decode: decodeWhatsApp}
+
 // decodeWhatsApp decodes a change of a business account.
-func decodeWhatsApp(b *batch, item *rawItem) {
+func decodeWhatsApp(b *batch, item *rawItem, _ *metaPlatform) {
 	c, err := readWhatsAppChange(item)
 	switch {
 	case err != nil: // cannot happen: the body has been read before
@@ -81,7 +84,9 @@ func decodeWhatsApp(b *batch, item *rawItem) {
 	case !c.hasMessages():
 		b.ignore(schema.WhatsApp, 1)
 	default:
-		b.ignore(schema.WhatsApp, c.ignored)
+		if c.ignored > 0 {
+			b.ignore(schema.WhatsApp, c.ignored)
+		}
 		for i := range c.messages.items {
 			c.decodeMessage(b, &c.messages.items[i])
 		}
