@@ -4,15 +4,16 @@
 //
 // The steps of a delivery are in pipeline.go, and are the same for every platform:
 //
-//	Server.ServeHTTP     finds the webhook, counts the request, writes error responses
-//	Server.deliver       the steps from the headers to the response
-//	checkHeaders         size and media type
-//	webhook.authenticate headers first; a signature over the raw bytes of the body later
-//	Server.process       occupies a slot, decodes and publishes
-//	webhook.decode       splits the body into items and adds each to the batch
-//	batch.add            completes an item to an event; a malformed one is a dead letter
-//	Server.publish       waits until the Publisher has stored every item, or answers 503
-//	Server.respond       the log line, the span, the response
+//	Server.ServeHTTP      finds the webhook, counts the request, writes error responses
+//	Server.deliver        the steps from the headers to the response
+//	Server.checkHeaders   checks size and media type
+//	webhook.authenticate  checks the headers; its check later verifies the body's raw bytes
+//	Server.readBody       reads the body within the limits
+//	Server.process        occupies a slot, decodes and publishes
+//	webhook.decode        splits the body into items and decodes each
+//	batch.add             completes an event; a malformed one becomes a dead letter
+//	Server.publish        waits until the Publisher has stored every item
+//	Server.respond        writes the log line, ends the span, answers
 //
 // What differs between webhooks is a row in the table in webhook.go. Meta's webhook
 // serves several platforms: meta.go has their table, and envelope.go splits a delivery

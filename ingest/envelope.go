@@ -48,8 +48,6 @@ type envelope struct {
 	ignored int // well-formed parts without an item
 }
 
-func (e *envelope) isEmpty() bool { return len(e.items) == 0 && e.ignored == 0 }
-
 // readEnvelopes walks once over a body: an object, or an array of them, as in the
 // examples of Instagram's documents. The error means that the body is neither; nothing
 // of it is used then.
@@ -125,10 +123,11 @@ func (w *walker) envelope() error {
 		}
 		return w.dec.SkipValue()
 	})
-	if isSample && e.isEmpty() {
+	switch {
+	case len(e.items)+e.ignored > 0:
+	case isSample:
 		e.items = append(e.items, rawItem{list: listSample, body: w.body[start:w.dec.InputOffset()]})
-	}
-	if e.isEmpty() {
+	default:
 		e.ignored++
 	}
 	w.envelopes = append(w.envelopes, e)

@@ -27,24 +27,26 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // route finds the webhook and the handler of a request. It calls Match because
 // mux.Router.ServeHTTP copies every request twice and redirects unclean paths.
 func (s *Server) route(r *http.Request) *request {
-	notFound := &request{Request: r, handler: "not_found", handle: respondNotFound}
+	req := &request{Request: r, handler: "not_found", handle: respondNotFound}
 	var match mux.RouteMatch
 	if !s.router.Match(r, &match) {
-		return notFound
+		return req
 	}
 	hook := s.hooks[match.Route.GetName()]
 	account := match.Vars[hook.account]
 	if hook.accountExists != nil && !hook.accountExists(s.secrets.Load(), account) {
-		return notFound
+		return req
 	}
+	req.hook, req.account = hook, account
 	switch {
 	case r.Method == http.MethodPost:
-		return &request{r, hook.name, (*Server).deliver, hook, account}
+		req.handler, req.handle = hook.name, (*Server).deliver
 	case r.Method == http.MethodGet && hook.get != nil:
-		return &request{r, hook.name + "_handshake", hook.get, hook, account}
+		req.handler, req.handle = hook.name+"_handshake", hook.get
 	default:
-		return &request{r, "method_not_allowed", respondMethodNotAllowed, hook, account}
+		req.handler, req.handle = "method_not_allowed", respondMethodNotAllowed
 	}
+	return req
 }
 
 // handle calls the handler and turns a panic into an error. Without it, net/http would
@@ -65,9 +67,8 @@ func (s *Server) logPanic(p any, handler string) error {
 	return errInternal
 }
 
-// deliver processes one POST from a platform. Until the sender is authenticated, a
-// request costs next to nothing and leaves no line in the log, because anybody can
-// send one.
+// deliver processes one POST from a platform. Anybody can send one, so it costs next to
+// nothing and is not logged as a delivery until the sender is authenticated.
 func (s *Server) deliver(w http.ResponseWriter, r *request) error {
 	received := time.Now()
 	if err := s.checkHeaders(r); err != nil {
@@ -80,7 +81,7 @@ func (s *Server) deliver(w http.ResponseWriter, r *request) error {
 	body := s.newBody()
 	defer body.release()
 	err = s.readBody(w, r, body)
-	if checkBody != nil {
+	if checkBody != nil { // not authenticated yet
 		if err != nil {
 			return err
 		}
