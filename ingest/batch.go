@@ -36,9 +36,23 @@ const (
 
 var errNotUTF8 = errors.New("the item is not UTF-8, which every JSON text has to be")
 
-// add completes an event and adds it. The error says why the item is malformed; it is
-// not added then.
-func (b *batch) add(e *event) error {
+// add adds the event that was decoded from an item. If err is not nil, or the event is
+// malformed, it adds a dead letter. An item without a kind is ignored.
+func (b *batch) add(e *event, err error) {
+	switch {
+	case err != nil:
+	case e.Kind == "":
+		b.ignore(e.Platform, 1)
+	default:
+		err = b.addEvent(e)
+	}
+	if err != nil {
+		b.deadLetter(e.Platform, schema.ReasonMalformed, e.body, e.note+describeError(err))
+	}
+}
+
+// addEvent completes an event. The error says why it is malformed.
+func (b *batch) addEvent(e *event) error {
 	if !b.isUTF8 && !utf8.Valid(e.body) {
 		return errNotUTF8
 	}
@@ -99,12 +113,13 @@ func (b *batch) deadLetterSurplus(platform string, body []byte) {
 }
 
 // event is what a decoder reads from one item. [batch.add] completes it: it splits the
-// payload and derives what is missing.
+// payload and derives what is missing. Platform and body are always set.
 type event struct {
-	schema.Data
-	id        string    // the platform's own; empty if there is none
-	timestamp timestamp // as the platform sent it
-	body      []byte    // the item as the platform sent it
+	schema.Data           // without a kind if the item is not an event
+	id          string    // the platform's own; empty if there is none
+	timestamp   timestamp // as the platform sent it
+	body        []byte    // the item as the platform sent it
+	note        string    // what the detail of a dead letter starts with; usually empty
 }
 
 // newPayload returns a payload that is not split yet; nil if there is none.

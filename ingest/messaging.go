@@ -100,32 +100,25 @@ type messagingChange struct {
 
 // decodeMessaging decodes an item, or a change with one.
 func decodeMessaging(b *batch, item *rawItem, p *metaPlatform) {
+	e := event{body: item.body}
+	e.Platform = p.name
 	var change messagingChange
-	if err := change.read(item); err != nil {
-		if mayBeEvent(item) {
-			b.deadLetter(p.name, schema.ReasonMalformed, item.body, describeError(err))
-		} else {
-			b.ignore(p.name, 1)
-		}
-		return
-	}
-	var e event
-	err := messagingFields[change.Field]
-	if change.Value.fill(&e) {
-		e.Platform = p.name
+	err := change.read(item)
+	switch {
+	case err == nil:
+		change.Value.fill(&e)
 		e.Account.ID = p.account(item.entryID, string(change.Value.Recipient.ID))
 		e.Channel = item.channel()
 		if item.list == listChanges && change.Field == fieldStandby {
 			e.Channel = schema.ChannelStandby
 		}
-		e.body = item.body
-		err = b.add(&e)
-	} else if err == nil {
-		b.ignore(p.name, 1)
+		if e.Kind == "" {
+			err = messagingFields[change.Field]
+		}
+	case !mayBeEvent(item):
+		err = nil
 	}
-	if err != nil {
-		b.deadLetter(p.name, schema.ReasonMalformed, item.body, err.Error())
-	}
+	b.add(&e, err)
 }
 
 // read decodes an item. One without a change around it is read as a change without a
@@ -149,10 +142,10 @@ func (c *messagingChange) read(item *rawItem) error {
 // isChange reports whether the item is a change around a messaging item.
 func (item *rawItem) isChange() bool { return item.list != listMessaging && item.list != listStandby }
 
-// fill sets what the person did, and reports whether the item is an event. An item is
-// about one thing; of several the first in this order is used. A referral next to it
+// fill sets what the person did. The kind stays empty if the item is not an event. An item
+// is about one thing; of several, the first in this order is used. A referral next to it
 // says how the person came.
-func (i *messagingItem) fill(e *event) bool {
+func (i *messagingItem) fill(e *event) {
 	e.User = schema.User{ID: string(i.Sender.ID), Ref: string(i.Sender.UserRef)}
 	e.timestamp = i.Timestamp
 	if i.Message.IsEcho {
@@ -175,11 +168,8 @@ func (i *messagingItem) fill(e *event) bool {
 		// Only this message says that a person came by a link or an ad and wrote. What
 		// they wrote is not a title.
 		e.Kind, e.id, e.Referral = schema.KindReferral, string(message.MID), referral.normalize()
-	default:
-		return false
 	}
 	e.MessageID = e.id
-	return true
 }
 
 // referral returns nil for an opt-in that names only the person and the payload.

@@ -99,20 +99,14 @@ func decodePage(b *batch, body []byte) {
 		From stringOrInt `json:"from"`
 		Text string      `json:"text"`
 	}
-	err := decodeJSON(body, &page)
-	if err == nil && page.Text == "" {
-		b.ignore("pager", 1)
-		return
-	}
 	e := event{body: body}
+	err := decodeJSON(body, &page)
+	if page.Text != "" {
+		e.Kind = schema.KindButton
+	}
 	e.Platform, e.Account.ID, e.User.ID = "pager", b.account, string(page.From)
-	e.Kind, e.Channel, e.Payload = schema.KindButton, schema.ChannelPrimary, newPayload(page.Text)
-	if err == nil {
-		err = b.add(&e)
-	}
-	if err != nil {
-		b.deadLetter("pager", schema.ReasonMalformed, body, describeError(err))
-	}
+	e.Channel, e.Payload = schema.ChannelPrimary, newPayload(page.Text)
+	b.add(&e, err)
 }
 
 // TestNewPlatform follows the recipe of CONTRIBUTING.md with a platform that does not

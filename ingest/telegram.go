@@ -95,17 +95,7 @@ func decodeTelegram(b *batch, body []byte) {
 	}
 	e := event{body: body}
 	e.Platform, e.Account.ID, e.Channel = schema.Telegram, b.account, schema.ChannelPrimary
-	err := decodeUpdate(&e, body)
-	switch {
-	case err != nil:
-	case e.Kind == "":
-		b.ignore(schema.Telegram, 1)
-	default:
-		err = b.add(&e)
-	}
-	if err != nil {
-		b.deadLetter(schema.Telegram, schema.ReasonMalformed, body, describeError(err))
-	}
+	b.add(&e, decodeUpdate(&e, body))
 }
 
 // checkObject reports why a body is not one JSON object.

@@ -87,35 +87,20 @@ func decodeWhatsApp(b *batch, item *rawItem, _ *metaPlatform) {
 		if c.ignored > 0 {
 			b.ignore(schema.WhatsApp, c.ignored)
 		}
-		for i := range c.messages.items {
-			c.decodeMessage(b, &c.messages.items[i])
+		for i := range c.messages.items { // a malformed one does not affect the others
+			item := &c.messages.items[i]
+			e := event{body: item.body}
+			b.add(&e, c.fill(&e, item))
 		}
 	}
 }
 
-// decodeMessage decodes one message. A malformed one does not affect the others.
-func (c *whatsappChange) decodeMessage(b *batch, item *rawItem) {
-	e := event{body: item.body}
-	err := c.fill(&e, item)
-	switch {
-	case err != nil:
-	case e.Kind == "":
-		b.ignore(schema.WhatsApp, 1)
-	default:
-		err = b.add(&e)
-	}
-	if err == nil {
-		return
-	}
-	detail := describeError(err)
-	if c.account != "" { // it is outside of the message, which is all that the dead letter has
-		detail = "to phone number id " + c.account + ": " + detail
-	}
-	b.deadLetter(schema.WhatsApp, schema.ReasonMalformed, item.body, detail)
-}
-
 // fill sets the event of a message. The kind stays empty if the message is not one.
 func (c *whatsappChange) fill(e *event, item *rawItem) error {
+	e.Platform, e.Account.ID, e.Channel = schema.WhatsApp, c.account, item.channel()
+	if c.account != "" { // the dead letter has the message alone, without its account
+		e.note = "to phone number id " + c.account + ": "
+	}
 	if item.fault != "" {
 		return errors.New(item.fault)
 	}
@@ -123,7 +108,6 @@ func (c *whatsappChange) fill(e *event, item *rawItem) error {
 	if err != nil {
 		return err
 	}
-	e.Platform, e.Account.ID, e.Channel = schema.WhatsApp, c.account, item.channel()
 	e.User = c.user(&m)
 	return m.fill(e)
 }
