@@ -52,7 +52,7 @@ type benchLoad struct {
 func newBenchLoad(b *testing.B, p *gatewayProcess, events, connections int) *benchLoad {
 	l := &benchLoad{delivery: newBenchDelivery(p.secret(), events)}
 	for range connections {
-		l.clients = append(l.clients, newBenchClient(b, p.at.webhook, l.delivery.answer()))
+		l.clients = append(l.clients, newBenchClient(b, p.at.Webhook, l.delivery.answer()))
 	}
 	return l
 }
@@ -163,7 +163,7 @@ type usage struct{ cpu, mallocs float64 }
 func (u usage) minus(v usage) usage { return usage{u.cpu - v.cpu, u.mallocs - v.mallocs} }
 
 func (p *gatewayProcess) usage() usage {
-	_, text := p.get(p.at.admin + "/metrics")
+	_, text := p.get(p.at.Admin + "/metrics")
 	return usage{metricValue(p.t, text, "process_cpu_seconds_total"), metricValue(p.t, text, "go_memstats_mallocs_total")}
 }
 

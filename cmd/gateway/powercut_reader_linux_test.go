@@ -93,7 +93,7 @@ func (s *cutSeries) follow() {
 		s.corrupt++
 	}
 	defer s.explain()
-	s.reader.read(s.t, s.p.at.nats)
+	s.reader.read(s.t, s.p.at.NATS)
 	if s.moved == nil {
 		s.moved = &cutReader{}
 		s.moved.read(s.t, s.cluster.URL())
@@ -116,9 +116,9 @@ func (s *cutSeries) explain() {
 	if !s.t.Failed() {
 		return
 	}
-	_, text := s.p.get(s.p.at.admin + "/readyz")
+	_, text := s.p.get(s.p.at.Admin + "/readyz")
 	s.t.Logf("readyz: %s", text)
-	for name, url := range map[string]string{"gateway": s.p.at.nats, "cluster": s.cluster.URL()} {
+	for name, url := range map[string]string{"gateway": s.p.at.NATS, "cluster": s.cluster.URL()} {
 		stream, err := natstest.JetStream(s.t, url).Stream(context.Background(), "POSTBACKS")
 		if err != nil {
 			s.t.Logf("%s: %v", name, err)

@@ -9,13 +9,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/schema"
 )
 
 // findSecret returns the secret that a click of the platform is posted with. It is the
 // first one configured.
-func findSecret(s *settings, platform string, click *simulate.Click) (string, error) {
+func findSecret(s *settings.Settings, platform string, click *simulate.Click) (string, error) {
 	if schema.WebhookOf(platform) == schema.Telegram {
 		return botSecret(s, click)
 	}
@@ -23,20 +25,20 @@ func findSecret(s *settings, platform string, click *simulate.Click) (string, er
 }
 
 // appSecret returns the secret that Meta signs with.
-func appSecret(s *settings) (string, error) {
-	if err := s.findLocalSecrets(); err != nil {
+func appSecret(s *settings.Settings) (string, error) {
+	if err := s.FindLocalSecrets(); err != nil {
 		return "", err
 	}
 	if len(s.MetaAppSecrets) == 0 {
 		return "", fmt.Errorf("no app secret to sign with: expected GATEWAY_META_APP_SECRETS, --secret, or a gateway that keeps its own in %s (GATEWAY_DATA_DIR)", s.DataDir)
 	}
-	return s.MetaAppSecrets[0].reveal(), nil
+	return s.MetaAppSecrets[0].Reveal(), nil
 }
 
 // botSecret returns the secret token of the click's bot. A click without a bot gets the
 // first one configured.
-func botSecret(s *settings, click *simulate.Click) (string, error) {
-	for _, bot := range s.telegramSecrets() {
+func botSecret(s *settings.Settings, click *simulate.Click) (string, error) {
+	for _, bot := range server.TelegramSecrets(s) {
 		if click.Account == "" || click.Account == bot.Bot {
 			click.Account = bot.Bot
 			return bot.Token, nil

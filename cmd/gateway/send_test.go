@@ -15,8 +15,8 @@ func TestSend(t *testing.T) {
 	t.Setenv("GATEWAY_TELEGRAM_SECRETS", "shop_bot:a-token")
 	p := startGateway(t, t.TempDir(), "GATEWAY_TELEGRAM_SECRETS=shop_bot:a-token")
 	t.Chdir(p.dir)
-	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.webhook, "http://"))
-	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.nats, "nats://"))
+	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.Webhook, "http://"))
+	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.NATS, "nats://"))
 	for platform, simulated := range simulate.Platforms {
 		for _, kind := range simulated.Kinds {
 			sent := command(t, exitDone, "send", "--platform", platform, "--kind", string(kind))
@@ -40,8 +40,8 @@ func TestSendFlags(t *testing.T) {
 	t.Setenv("GATEWAY_TELEGRAM_SECRETS", "one_bot:a-token,two_bot:b-token")
 	p := startGateway(t, t.TempDir(), "GATEWAY_TELEGRAM_SECRETS=one_bot:a-token,two_bot:b-token")
 	t.Chdir(p.dir)
-	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.webhook, "http://"))
-	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.nats, "nats://"))
+	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.Webhook, "http://"))
+	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.NATS, "nats://"))
 	for args, want := range map[string]string{
 		"":                             `postback.v1.messenger.682498171943165.plan.enterprise  button  title="A button"  payload="plan:enterprise"  user="1254459154682919"`,
 		"--payload= --title T --ref r": `postback.v1.messenger.682498171943165._._  button  title="T"  ref="r"  user="1254459154682919"`,

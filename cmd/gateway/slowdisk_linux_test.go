@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish/powercut"
 )
 
@@ -22,7 +23,7 @@ func BenchmarkSlowDisk(b *testing.B) {
 		b.Skip("NOT MEASURED:", err)
 	}
 	for _, connections := range []int{1, benchConnections} {
-		for _, sync := range []string{syncGroup, syncAlways} {
+		for _, sync := range []string{settings.SyncGroup, settings.SyncAlways} {
 			b.Run(fmt.Sprintf("events=1/connections=%d/sync=%s", connections, sync), func(b *testing.B) {
 				benchmarkSlowDisk(b, connections, sync)
 			})

@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -18,7 +21,7 @@ func TestStopIsBounded(t *testing.T) {
 	t.Parallel()
 	const consumers, timeout = 400, time.Second
 	p := startGateway(t, t.TempDir(), "GATEWAY_LOG_LEVEL=info", "GATEWAY_SHUTDOWN_TIMEOUT="+timeout.String(), "GATEWAY_PUBLISH_TIMEOUT=500ms")
-	js := natstest.JetStream(t, p.at.nats)
+	js := natstest.JetStream(t, p.at.NATS)
 	for i := range consumers {
 		if _, err := js.CreateConsumer(t.Context(), "POSTBACKS", jetstream.ConsumerConfig{Durable: fmt.Sprint("c", i)}); err != nil {
 			t.Fatal(err)
@@ -33,4 +36,37 @@ func TestStopIsBounded(t *testing.T) {
 	if took := time.Since(begin); took > timeout+time.Second {
 		t.Errorf("the stop took %s, want at most about %s\n%s", took, timeout, p.log)
 	}
+}
+
+// TestShutdownDoesNotWaitForUnusedConnections: proxies and clients make some in advance.
+func TestShutdownDoesNotWaitForUnusedConnections(t *testing.T) {
+	t.Parallel()
+	p := startGateway(t, t.TempDir())
+	unused, err := net.Dial("tcp", strings.TrimPrefix(p.at.Webhook, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unused.Close()
+	begin := time.Now()
+	p.terminate()
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("stopped after %s", took)
+	}
+}
+
+// TestShutdownGivesNotice: who goes by /readyz sees that it is over while deliveries
+// are still taken.
+func TestShutdownGivesNotice(t *testing.T) {
+	t.Parallel()
+	p := startGateway(t, t.TempDir())
+	p.awaitReady()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	p.awaitUnready("shutting down")
+	flow := &running{traffic: traffic{base: p.at.Webhook, secret: p.secret()}, client: &http.Client{Timeout: 10 * time.Second}}
+	if a := flow.deliver("m_late"); a.status != http.StatusOK {
+		t.Errorf("after the notice: %+v", a)
+	}
+	p.ended()
 }

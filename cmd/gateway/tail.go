@@ -11,11 +11,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
+	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/schema"
 )
@@ -34,9 +36,10 @@ func newTailCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tail [subject filter]",
 		Short: "Print stored and new events as they arrive",
-		Long: "Prints a line for each event of the stream, those that are stored first, until Ctrl-C.\n\n" +
+		Long: "Prints a line for each event of the stream, first those that are stored and then new ones,\n" +
+			"until you press Ctrl-C.\n\n" +
 			"It reads from GATEWAY_NATS_URL, or from the embedded server of a gateway on this machine\n" +
-			"(GATEWAY_EMBEDDED_LISTEN). Reading takes nothing away from other consumers.",
+			"(GATEWAY_EMBEDDED_LISTEN). Other consumers still get every event.",
 		Example: "  gateway tail --last 10\n  gateway tail 'postback.v1.*.*.plan.*' --since 1h --json",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -52,7 +55,7 @@ func newTailCmd() *cobra.Command {
 			if t.since < 0 || t.since > 0 && t.lastSet {
 				return badUsage(cmd, "expected a positive --since, or --last, not both")
 			}
-			s, err := loadSome(natsSettings...)
+			s, err := settings.LoadOnly(storeSettings...)
 			if err != nil {
 				return err
 			}
@@ -60,41 +63,22 @@ func newTailCmd() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&t.asJSON, "json", false, "print whole events, one JSON object a line")
-	f.DurationVar(&t.since, "since", 0, "only events stored since so long ago, like 1h")
-	f.Uint64Var(&t.last, "last", 0, "only the last so many stored events, then new ones")
+	f.BoolVar(&t.asJSON, "json", false, "print whole events, one JSON object per line")
+	f.DurationVar(&t.since, "since", 0, "only events stored within this time, like 1h")
+	f.Uint64Var(&t.last, "last", 0, "only this many of the stored events, the last ones, then new events")
 	return cmd
 }
 
-// natsSettings are those that a command needs to read the stream.
-var natsSettings = []string{"NATS_URL", "NATS_CREDS", "NATS_NKEY", "NATS_USER", "NATS_PASSWORD", "NATS_TOKEN",
-	"NATS_CA", "NATS_CERT", "NATS_KEY", "EMBEDDED_LISTEN", "EMBEDDED_TOKEN", "SUBJECT_ROOT", "STREAM"}
-
-// readerConfig is how consumers reach the stream.
-func (s *settings) readerConfig() (publish.Config, error) {
-	if len(s.NATSURL) > 0 {
-		return s.clusterConfig(), nil
-	}
-	return s.localReader()
-}
-
-// localReader is how consumers on this machine reach the embedded server.
-func (s *settings) localReader() (publish.Config, error) {
-	cfg := s.streamConfig()
-	if s.EmbeddedListen == off {
-		return cfg, errors.New("the embedded server does not listen (GATEWAY_EMBEDDED_LISTEN=off): events can be read within the gateway only")
-	}
-	cfg.Servers, cfg.Token = "nats://"+reachable(s.EmbeddedListen), s.EmbeddedToken.reveal()
-	return cfg, nil
-}
+// storeSettings match the settings that a command needs to read the stream.
+var storeSettings = []string{"GATEWAY_NATS_*", "GATEWAY_EMBEDDED_*", "GATEWAY_SUBJECT_ROOT", "GATEWAY_STREAM"}
 
 // openStream connects as a consumer does. The caller closes the connection.
-func openStream(ctx context.Context, cfg publish.Config, name string) (*nats.Conn, jetstream.Stream, error) {
-	nc, err := publish.Dial(cfg, name)
+func openStream(ctx context.Context, store server.Store, name string) (*nats.Conn, jetstream.Stream, error) {
+	nc, err := publish.Dial(store.Config, name)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, store.Explain(err)
 	}
-	stream, err := findStream(ctx, nc, cfg.Stream)
+	stream, err := findStream(ctx, nc, store.Config.Stream)
 	if err != nil {
 		nc.Close()
 	}
@@ -108,22 +92,21 @@ func findStream(ctx context.Context, nc *nats.Conn, name string) (jetstream.Stre
 	}
 	stream, err := js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("there is no stream %s: expected GATEWAY_STREAM to be that of a gateway that has run here", name)
+		return nil, fmt.Errorf("stream %s does not exist: set GATEWAY_STREAM to that of a gateway that has run here", name)
 	}
 	return stream, err
 }
 
-// lookIdle is after how long the server drops the consumer of a tail that has
-// gone. One that runs asks for more in shorter intervals.
-const lookIdle = time.Minute
+// inactiveThreshold is how long the server keeps the consumer of a tail that was killed.
+const inactiveThreshold = time.Minute
 
 // run prints until ctx ends.
-func (t *tail) run(ctx context.Context, s *settings, w io.Writer) error {
-	cfg, err := s.readerConfig()
+func (t *tail) run(ctx context.Context, s *settings.Settings, w io.Writer) error {
+	store, err := server.ConsumerStore(s)
 	if err != nil {
 		return err
 	}
-	nc, stream, err := openStream(ctx, cfg, "postback-gateway tail")
+	nc, stream, err := openStream(ctx, store, "postback-gateway tail")
 	if err != nil {
 		return err
 	}
@@ -133,7 +116,7 @@ func (t *tail) run(ctx context.Context, s *settings, w io.Writer) error {
 
 func (t *tail) follow(ctx context.Context, stream jetstream.Stream, w io.Writer) error {
 	if captured := stream.CachedInfo().Config.Subjects; t.filter != "" && !slices.ContainsFunc(captured, func(s string) bool {
-		return server.SubjectsCollide(s, t.filter)
+		return natsserver.SubjectsCollide(s, t.filter)
 	}) {
 		return fmt.Errorf("no event can match %q: the stream holds %s", t.filter, strings.Join(captured, ", "))
 	}
@@ -168,13 +151,12 @@ func (t *tail) follow(ctx context.Context, stream jetstream.Stream, w io.Writer)
 	}
 }
 
-// position finds where to start. A stream cannot be asked for the last n of a
-// filter, so it looks ever further back, twice as far each time, until there are
-// enough; the surplus is skipped.
+// position finds where to start. NATS cannot return the last n messages of a filter, so
+// this goes back twice as far each time until there are enough; the surplus is skipped.
 func (t *tail) position(ctx context.Context, stream jetstream.Stream) (jetstream.OrderedConsumerConfig, uint64, error) {
 	cfg := jetstream.OrderedConsumerConfig{
 		DeliverPolicy:     jetstream.DeliverAllPolicy,
-		InactiveThreshold: lookIdle,
+		InactiveThreshold: inactiveThreshold,
 		Metadata:          map[string]string{publish.LookMetadata: "tail"},
 	}
 	if t.filter != "" {
@@ -239,8 +221,8 @@ func (t *tail) print(w io.Writer, m jetstream.Msg) error {
 	return err
 }
 
-// oneLine returns a message as JSON on one line: one that is not JSON, which only
-// other publishers can have stored, as a string.
+// oneLine returns a message as JSON on one line. One that is not JSON, which only other
+// publishers can have stored, becomes a string.
 func oneLine(message []byte) []byte {
 	var line bytes.Buffer
 	if json.Compact(&line, message) == nil {
@@ -252,8 +234,8 @@ func oneLine(message []byte) []byte {
 
 const lineTime = "2006-01-02T15:04:05.000Z"
 
-// eventLine is an event for people: when, on which subject, what and who. What
-// came from outside is quoted, so that it cannot play with the terminal.
+// eventLine shows an event to people: when, on which subject, what and who. Texts from
+// outside are quoted, so that they cannot control the terminal.
 func eventLine(subject string, e *schema.Event) string {
 	return e.Time.Format(lineTime) + "  " + subject + "  " + eventDetail(e)
 }
