@@ -70,3 +70,19 @@ func TestShutdownGivesNotice(t *testing.T) {
 	}
 	p.ended()
 }
+
+// TestShutdownNoticeLeavesTime: with a short GATEWAY_SHUTDOWN_TIMEOUT the notice does not
+// use the time that requests need.
+func TestShutdownNoticeLeavesTime(t *testing.T) {
+	t.Parallel()
+	p := startGateway(t, t.TempDir(), "GATEWAY_LOG_LEVEL=info", "GATEWAY_SHUTDOWN_TIMEOUT=1s", "GATEWAY_PUBLISH_TIMEOUT=500ms")
+	p.awaitReady() // from now on somebody probes
+	flow := traffic{base: p.at.Webhook, secret: p.secret(), name: "m", clients: 8}.start(t)
+	flow.awaitGood(t, 100)
+	p.terminate()
+	for _, a := range flow.stop() {
+		if a.status != http.StatusOK && !isRefused(a.err) {
+			t.Errorf("a client sees %d, %v", a.status, a.err)
+		}
+	}
+}

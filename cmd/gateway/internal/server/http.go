@@ -65,7 +65,7 @@ func (g *gateway) servePublic(listener net.Listener) error {
 		// The rest of the time is for the parts that are stopped after the requests.
 		ctx, cancel := context.WithTimeout(ctx, g.settings.ShutdownTimeout*3/4)
 		defer cancel()
-		sleep(ctx, g.notice)
+		sleep(ctx, min(g.notice, g.settings.ShutdownTimeout/4))
 		return d.drain(ctx, listener)
 	})
 	go g.serveOn(server, g.checked("public listener", listener))
