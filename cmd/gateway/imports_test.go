@@ -63,6 +63,7 @@ var internals = map[string][]string{
 	"logging":               {},
 	"tracing":               {},
 	"admin":                 {},
+	"compare":               {"ingest/simulate"},
 	"reload":                {internal + "settings"},
 	"server":                {internal + "admin", internal + "reload", internal + "settings", internal + "tracing", "ingest", "publish", "publish/embedded"},
 }

@@ -36,6 +36,7 @@ var clusterVariables = variables{
 	"DataDir":         "GATEWAY_DATA_DIR",
 	"Failed":          "",
 	"Sync":            "GATEWAY_SYNC",
+	"Check":           "",
 	"Relayed":         "GATEWAY_RELAY",
 	"Fallback":        "GATEWAY_FALLBACK",
 	"Tracer":          "",
