@@ -1,0 +1,140 @@
+package natsconn
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// handlers run after the fact, in goroutines of the client. They wait until their
+// connection is stored, and ignore one that was replaced.
+func (c *Conn) handlers() []nats.Option {
+	return []nats.Option{
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) { c.ifStored(nc, func() { c.disconnected(err) }) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) { c.ifStored(nc, c.reconnected) }),
+		nats.ClosedHandler(func(nc *nats.Conn) { c.ifStored(nc, c.closed) }),
+		// Such as a missing permission, or rejected credentials while reconnecting.
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if c.opts.Redact != nil {
+				err = errors.New(c.opts.Redact(err.Error()))
+			}
+			c.reported.Set(err)
+		}),
+	}
+}
+
+func (c *Conn) ifStored(nc *nats.Conn, do func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if link := c.link.Load(); link != nil && link.NC == nc {
+		do()
+	}
+}
+
+func (c *Conn) setOnline(online bool) {
+	if c.online.Swap(online) && !online {
+		c.lostAt.Store(time.Now().UnixNano())
+	}
+	if m := c.opts.Metrics; m != nil && online {
+		m.Connected.Set(1)
+	} else if m != nil {
+		m.Connected.Set(0)
+	}
+}
+
+func (c *Conn) countReconnect() {
+	if c.opts.Metrics != nil {
+		c.opts.Metrics.Reconnects.Inc()
+	}
+}
+
+func (c *Conn) disconnected(err error) {
+	c.setOnline(false)
+	if c.ctx.Err() == nil {
+		c.flaps.lost(err)
+	}
+}
+
+// reconnected runs Setup again: a server that comes back may have lost its disk.
+func (c *Conn) reconnected() {
+	c.setOnline(true)
+	c.countReconnect()
+	c.reported.Clear()
+	c.flaps.connected("connection to NATS restored")
+	c.Wake()
+}
+
+// closed follows Close, or an end of the connection that the client does not recover
+// from. Then a new one is made.
+func (c *Conn) closed() {
+	c.setOnline(false)
+	if c.ctx.Err() == nil {
+		c.link.Store(nil)
+		c.Wake()
+	}
+}
+
+// Reported returns what the server has reported on this connection, for the end of an
+// error; empty if there was nothing.
+func (c *Conn) Reported() string {
+	if err := c.reported.Err(); err != nil {
+		return "; NATS reports: " + err.Error()
+	}
+	return ""
+}
+
+// ClearReported forgets what the server has reported.
+func (c *Conn) ClearReported() { c.reported.Clear() }
+
+// Replace drops a connection that is up but leads nowhere, and connects again.
+func (c *Conn) Replace(link *Link, reason error) {
+	c.opts.Log.Warn("nothing is acknowledged on this connection to NATS: trying another one",
+		slog.String("server", link.NC.ConnectedServerName()), slog.Any("error", reason))
+	if err := link.NC.ForceReconnect(); err != nil {
+		c.opts.Log.Warn("the connection to NATS cannot be made again", slog.Any("error", err))
+	}
+}
+
+// flapLog logs connections and losses. After the second loss in a row that follows soon
+// after its connection it is silent, until a connection lasts.
+type flapLog struct {
+	log *slog.Logger
+
+	mu    sync.Mutex
+	since time.Time   // of the last connection
+	flaps int         // losses in a row that followed soon
+	later *time.Timer // logs a connection that lasts after all
+}
+
+const maxFlaps = 2
+
+func (f *flapLog) connected(text string, attrs ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.since = time.Now()
+	if f.flaps < maxFlaps {
+		f.log.Info(text, attrs...)
+		return
+	}
+	f.later = time.AfterFunc(stable, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.flaps = 0
+		f.log.Info(text, attrs...)
+	})
+}
+
+func (f *flapLog) lost(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	silent := f.later != nil && f.later.Stop()
+	if f.flaps++; time.Since(f.since) >= stable {
+		f.flaps = 0
+	}
+	if !silent {
+		f.log.Warn("connection to NATS lost", slog.Any("error", err))
+	}
+}
