@@ -46,8 +46,10 @@ type Options struct {
 	// connection restored between two messages would deliver the second one although the
 	// first one was lost.
 	NewAfterLoss bool
-	// Patient retries after a ConfigError too.
+	// Patient retries after a ConfigError too, and does not call Fatal.
 	Patient bool
+	// Fatal is called with a ConfigError that the background meets before the first success.
+	Fatal func(error)
 	// Redact, if not nil, removes what must not be logged from reports of the server.
 	Redact func(string) string
 	// Metrics are updated if not nil.
@@ -84,7 +86,6 @@ type Conn struct {
 	reported *LastError // what the server reports on its own
 
 	wake       chan struct{} // holds one
-	fatal      chan error    // holds one
 	ctx        context.Context
 	stop       context.CancelFunc
 	background sync.WaitGroup
@@ -103,7 +104,6 @@ func Connect(ctx context.Context, cfg Config, o Options) (*Conn, error) {
 		retrying: NewLastError(o.Log, "events cannot be "+o.Use+" yet; trying again", ""),
 		reported: NewLastError(log, "NATS reports an error", ""),
 		wake:     make(chan struct{}, 1),
-		fatal:    make(chan error, 1),
 	}
 	c.flaps.log = log
 	c.options = append(append(options, nats.Name("postback-gateway")), c.handlers()...)
@@ -113,7 +113,8 @@ func Connect(ctx context.Context, cfg Config, o Options) (*Conn, error) {
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := c.establish(ctx); err != nil {
 		if c.isFatal(err) {
-			c.Close()
+			c.stop()
+			c.closeLink()
 			return nil, err
 		}
 		c.retrying.Set(err)
@@ -179,7 +180,7 @@ func (c *Conn) run() {
 		pause = min(max(2*pause, minPause), maxPause)
 		if err := c.establish(c.ctx); err != nil && c.ctx.Err() == nil {
 			if c.isFatal(err) {
-				c.fail(err)
+				c.opts.Fatal(err)
 				return
 			}
 			c.retrying.Set(err)
@@ -252,16 +253,6 @@ func (c *Conn) isFatal(err error) bool {
 	return IsConfigError(err) && c.SetupErr() != nil && !c.opts.Patient
 }
 
-func (c *Conn) fail(err error) {
-	select {
-	case c.fatal <- err:
-	default: // another error ends the process already
-	}
-}
-
-// Fatal returns a channel with the error after which the connection is not tried again.
-func (c *Conn) Fatal() <-chan error { return c.fatal }
-
 // Link returns the connection if it is up.
 func (c *Conn) Link() (*Link, error) { return c.LinkWithin(0) }
 
@@ -281,12 +272,13 @@ func (c *Conn) Online() bool { return c.online.Load() }
 // Where names the servers, without credentials.
 func (c *Conn) Where() string { return c.cfg.Where() }
 
-// Close closes the connection and returns when the background has ended.
-func (c *Conn) Close() {
+// Close closes the connection and waits for the background, no longer than ctx lasts.
+func (c *Conn) Close(ctx context.Context) error {
 	c.stop()
 	c.closeLink()
-	c.background.Wait()
+	err := Wait(ctx, &c.background)
 	c.closeLink() // one that the background was making
+	return err
 }
 
 func (c *Conn) closeLink() {

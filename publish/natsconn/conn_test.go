@@ -20,7 +20,11 @@ func connect(t *testing.T, cfg Config, o Options) (*Conn, *natstest.Log) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.Close)
+	t.Cleanup(func() {
+		if err := c.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 	return c, log
 }
 
