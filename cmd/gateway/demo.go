@@ -14,11 +14,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
+	"github.com/postback-gateway/gateway/publish/natsconn"
+	"github.com/postback-gateway/gateway/publish/stream"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -158,8 +158,8 @@ func demoPost(ctx context.Context, s *settings, at addresses, platform string, c
 // demoReader is a consumer like any other: it has its own connection and starts
 // with what comes next.
 type demoReader struct {
-	nc       *nats.Conn
-	messages jetstream.MessagesContext
+	link   *natsconn.Link
+	events *stream.Reader
 }
 
 func newDemoReader(ctx context.Context, s *settings, at addresses) (*demoReader, error) {
@@ -168,36 +168,32 @@ func newDemoReader(ctx context.Context, s *settings, at addresses) (*demoReader,
 		return nil, err
 	}
 	cfg.Servers = at.nats
-	nc, stream, err := openStream(ctx, cfg, "postback-gateway demo")
+	link, _, err := openStream(ctx, cfg, "postback-gateway demo")
 	if err != nil {
 		return nil, err
 	}
-	r := &demoReader{nc: nc}
-	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy})
-	if err == nil {
-		r.messages, err = consumer.Messages()
-	}
+	events, err := stream.Open(ctx, link, stream.ReaderConfig{Stream: cfg.Stream, New: true, Follow: true})
 	if err != nil {
-		nc.Close()
+		link.NC.Close()
 	}
-	return r, err
+	return &demoReader{link, events}, err
 }
 
 func (r *demoReader) close() {
-	r.messages.Stop()
-	r.nc.Close()
+	r.events.Close()
+	r.link.NC.Close()
 }
 
 // show waits for the next event and prints it.
 func (r *demoReader) show(ctx context.Context, w io.Writer) error {
-	m, err := r.messages.Next(jetstream.NextContext(ctx))
+	m, err := r.events.Next(ctx)
 	if err != nil {
 		return err
 	}
 	var e schema.Event
-	if err := json.Unmarshal(m.Data(), &e); err != nil {
+	if err := json.Unmarshal(m.Data, &e); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "  NATS received  %s\n                 %s\n\n", m.Subject(), eventDetail(&e))
+	_, err = fmt.Fprintf(w, "  NATS received  %s\n                 %s\n\n", m.Subject, eventDetail(&e))
 	return err
 }

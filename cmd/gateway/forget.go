@@ -14,12 +14,14 @@ import (
 
 	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/publish/embedded"
+	"github.com/postback-gateway/gateway/publish/erase"
+	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/schema"
 )
 
 // forget is what the command is asked for.
 type forget struct {
-	people         []publish.Person
+	people         []erase.Person
 	platform, user string
 	yes            bool
 }
@@ -63,13 +65,13 @@ func (f *forget) prepare(cmd *cobra.Command, args []string) error {
 		if len(parts) < 3 || slices.Contains(parts, "") {
 			return badUsage(cmd, "%q names nobody: expected PLATFORM:ACCOUNT:USER, an event's partitionkey", key)
 		}
-		f.people = append(f.people, publish.Person{Platform: parts[0], Account: parts[1], User: parts[2]})
+		f.people = append(f.people, erase.Person{Platform: parts[0], Account: parts[1], User: parts[2]})
 	}
 	if f.platform != "" || f.user != "" {
 		if f.platform == "" || f.user == "" {
 			return badUsage(cmd, "expected --platform and --user together")
 		}
-		f.people = append(f.people, publish.Person{Platform: f.platform, User: f.user})
+		f.people = append(f.people, erase.Person{Platform: f.platform, User: f.user})
 	}
 	if len(f.people) == 0 {
 		return badUsage(cmd, "forget takes at least one PLATFORM:ACCOUNT:USER, or --platform and --user")
@@ -83,7 +85,7 @@ func (f *forget) prepare(cmd *cobra.Command, args []string) error {
 }
 
 // wrongPerson says why nobody in particular is meant; empty where somebody is.
-func wrongPerson(p publish.Person) string {
+func wrongPerson(p erase.Person) string {
 	known := []string{schema.Messenger, schema.Instagram, schema.WhatsApp, schema.Telegram}
 	if !slices.Contains(known, p.Platform) {
 		return fmt.Sprintf("platform %q is unknown: expected one of %s", p.Platform, strings.Join(known, ", "))
@@ -142,20 +144,20 @@ func (f *forget) run(ctx context.Context, s *settings, w, note io.Writer) error 
 }
 
 // in forgets everybody in one store. What it returns has a row for each stream.
-func (f *forget) in(ctx context.Context, one store) ([]publish.Holding, error) {
-	nc, err := publish.Dial(one.cfg, "postback-gateway forget")
+func (f *forget) in(ctx context.Context, one store) ([]erase.Result, error) {
+	link, err := natsconn.Dial(one.cfg.Config, "postback-gateway forget")
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", one.name, err)
+		return nil, fmt.Errorf("%s: %w", one.name, explain(err, one.cfg))
 	}
-	defer nc.Close()
-	held, err := publish.Forget(ctx, nc, one.cfg, publish.Erasure{People: f.people, Erase: f.yes})
+	defer link.NC.Close()
+	held, err := erase.Run(ctx, link, one.cfg.Settings, erase.Request{People: f.people, Erase: f.yes})
 	if err != nil {
-		return held, fmt.Errorf("%s: %w", one.name, err)
+		return held, fmt.Errorf("%s: %w", one.name, explain(err, one.cfg))
 	}
 	return held, nil
 }
 
-func amount(h publish.Holding) string {
+func amount(h erase.Result) string {
 	switch {
 	case h.Missing:
 		return "no such stream"
@@ -198,7 +200,7 @@ func (s *settings) remarkStore(w io.Writer) {
 
 // names tells whether the command line has this id too.
 func (f *forget) names(key string) bool {
-	return slices.ContainsFunc(f.people, func(p publish.Person) bool {
+	return slices.ContainsFunc(f.people, func(p erase.Person) bool {
 		parts := strings.SplitN(key, ":", 3)
 		return p.Platform == parts[0] && (p.Account == "" || p.Account == parts[1]) && p.User == parts[2]
 	})

@@ -18,6 +18,8 @@ import (
 	"github.com/postback-gateway/gateway/ingest"
 	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/publish/embedded"
+	"github.com/postback-gateway/gateway/publish/monitor"
+	"github.com/postback-gateway/gateway/publish/relay"
 )
 
 // The HTTP side and the store know nothing of each other; here they are joined.
@@ -69,11 +71,13 @@ type gateway struct {
 	at       addresses
 	tracer   trace.Tracer // nil with tracing off
 
-	embedded  *embedded.Server // nil where there is a cluster
-	publisher *publish.Publisher
-	secrets   *rotation
-	ready     readiness
-	failed    chan error // what ends a running gateway
+	embedded      *embedded.Server // nil where there is a cluster
+	publisher     *publish.Publisher
+	serverMetrics *monitor.ServerMetrics
+	relayMetrics  *relay.Metrics
+	secrets       *rotation
+	ready         readiness
+	failed        chan error // what ends a running gateway
 
 	stops []stop // in the order of the starts
 }

@@ -16,6 +16,10 @@ import (
 	"github.com/postback-gateway/gateway/ingest"
 	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/publish/embedded"
+	"github.com/postback-gateway/gateway/publish/fallback"
+	"github.com/postback-gateway/gateway/publish/monitor"
+	"github.com/postback-gateway/gateway/publish/relay"
+	"github.com/postback-gateway/gateway/publish/stream"
 )
 
 // startStore starts what a delivery is stored in, the embedded server or the
@@ -40,16 +44,37 @@ func (g *gateway) startStore(ctx context.Context) error {
 	return nil
 }
 
+// startPublisher starts what stores deliveries. Without a relay consumers read from there.
 func (g *gateway) startPublisher(ctx context.Context, cfg publish.Config) error {
+	var err error
+	if g.serverMetrics, err = monitor.NewServerMetrics(g.registry); err != nil {
+		return err
+	}
+	if g.relayMetrics, err = relay.NewMetrics(g.registry); err != nil {
+		return err
+	}
 	cfg.Tracer = g.tracer
+	if !cfg.Relayed {
+		cfg.ServerMetrics = g.serverMetrics
+	}
 	publisher, err := publish.Open(ctx, cfg, g.log, g.registry)
 	if err != nil {
-		return err
+		return explain(err, cfg)
 	}
 	g.publisher = publisher
 	g.onStop("publisher", publisher.Close)
 	g.ready.add("store", publisher.Ready)
+	if !cfg.Relayed {
+		g.startFallback(publisher.Monitor())
+	}
 	return nil
+}
+
+// startFallback starts the fallback, if it is set, where consumers read.
+func (g *gateway) startFallback(m *monitor.Monitor) {
+	if m.Streams.Fallback {
+		g.onStop("fallback", fallback.Start(m, g.log).Close)
+	}
 }
 
 // startRelay moves on what the publisher stores on this machine. What is wrong
@@ -57,13 +82,15 @@ func (g *gateway) startPublisher(ctx context.Context, cfg publish.Config) error 
 func (g *gateway) startRelay(ctx context.Context) error {
 	cfg := g.clusterConfig()
 	cfg.MaxBytes = 0 // the bound is that of the local store
-	relay, err := publish.OpenRelay(ctx, g.publisher, cfg, g.log)
+	cfg.ServerMetrics = g.serverMetrics
+	r, err := relay.Open(ctx, g.publisher, relay.Config{Config: cfg, Metrics: g.relayMetrics, Log: g.log})
 	if err != nil {
-		return err
+		return explain(err, cfg)
 	}
-	g.onStop("relay", relay.Close)
+	g.onStop("relay", r.Close)
+	g.startFallback(r.Cluster())
 	g.ready.tell("relay", func(ctx context.Context) string {
-		backlog, err := relay.Backlog(ctx)
+		backlog, err := r.Backlog(ctx)
 		if err != nil {
 			return err.Error()
 		}
@@ -194,14 +221,35 @@ func (s *settings) clusterConfig() publish.Config {
 
 // streamConfig is what holds of the streams wherever they are.
 func (s *settings) streamConfig() publish.Config {
-	return publish.Config{
+	return publish.Config{Settings: stream.Settings{
 		Root:            s.SubjectRoot,
 		Stream:          s.Stream,
 		MaxAge:          s.StreamMaxAge,
 		MaxBytes:        s.StreamMaxBytes,
 		DuplicateWindow: s.DuplicateWindow,
 		Fallback:        s.Fallback == "true",
+	}}
+}
+
+// variables has the variable of each field that package publish can name in an error.
+var variables = map[string]string{
+	"Servers": "GATEWAY_NATS_URL", "Creds": "GATEWAY_NATS_CREDS", "NKey": "GATEWAY_NATS_NKEY",
+	"User": "GATEWAY_NATS_USER", "Token": "GATEWAY_NATS_TOKEN",
+	"CA": "GATEWAY_NATS_CA", "Cert": "GATEWAY_NATS_CERT",
+	"Root": "GATEWAY_SUBJECT_ROOT", "Stream": "GATEWAY_STREAM", "Replicas": "GATEWAY_STREAM_REPLICAS",
+	"MaxBytes": "GATEWAY_STREAM_MAX_BYTES", "DuplicateWindow": "GATEWAY_DUPLICATE_WINDOW", "DataDir": "GATEWAY_DATA_DIR",
+}
+
+// explain puts the variable before an error about a field of cfg.
+func explain(err error, cfg publish.Config) error {
+	var wrong *publish.ConfigError
+	if !errors.As(err, &wrong) || variables[wrong.Field] == "" {
+		return err
 	}
+	if wrong.Field == "Token" && cfg.InProcess != nil {
+		return fmt.Errorf("GATEWAY_EMBEDDED_TOKEN: %w", err)
+	}
+	return fmt.Errorf("%s: %w", variables[wrong.Field], err)
 }
 
 func (s *settings) ingestConfig() ingest.Config {

@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/postback-gateway/gateway/publish"
+	"github.com/postback-gateway/gateway/publish/natsconn"
+	"github.com/postback-gateway/gateway/publish/stream"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -88,34 +89,23 @@ func (s *settings) localReader() (publish.Config, error) {
 	return cfg, nil
 }
 
-// openStream connects as a consumer does. The caller closes the connection.
-func openStream(ctx context.Context, cfg publish.Config, name string) (*nats.Conn, jetstream.Stream, error) {
-	nc, err := publish.Dial(cfg, name)
+// openStream connects as a consumer does and returns the stream's settings. The caller
+// closes the connection.
+func openStream(ctx context.Context, cfg publish.Config, name string) (*natsconn.Link, *jetstream.StreamInfo, error) {
+	link, err := natsconn.Dial(cfg.Config, name)
 	if err != nil {
+		return nil, nil, explain(err, cfg)
+	}
+	s, err := link.JS.Stream(ctx, cfg.Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		err = fmt.Errorf("there is no stream %s: expected GATEWAY_STREAM to be that of a gateway that has run here", cfg.Stream)
+	}
+	if err != nil {
+		link.NC.Close()
 		return nil, nil, err
 	}
-	stream, err := findStream(ctx, nc, cfg.Stream)
-	if err != nil {
-		nc.Close()
-	}
-	return nc, stream, err
+	return link, s.CachedInfo(), nil
 }
-
-func findStream(ctx context.Context, nc *nats.Conn, name string) (jetstream.Stream, error) {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, err
-	}
-	stream, err := js.Stream(ctx, name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("there is no stream %s: expected GATEWAY_STREAM to be that of a gateway that has run here", name)
-	}
-	return stream, err
-}
-
-// lookIdle is after how long the server drops the consumer of a tail that has
-// gone. One that runs asks for more in shorter intervals.
-const lookIdle = time.Minute
 
 // run prints until ctx ends.
 func (t *tail) run(ctx context.Context, s *settings, w io.Writer) error {
@@ -123,35 +113,27 @@ func (t *tail) run(ctx context.Context, s *settings, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	nc, stream, err := openStream(ctx, cfg, "postback-gateway tail")
+	link, info, err := openStream(ctx, cfg, "postback-gateway tail")
 	if err != nil {
 		return err
 	}
-	defer nc.Close()
-	return t.follow(ctx, stream, w)
+	defer link.NC.Close()
+	return t.follow(ctx, link, info, w)
 }
 
-func (t *tail) follow(ctx context.Context, stream jetstream.Stream, w io.Writer) error {
-	if captured := stream.CachedInfo().Config.Subjects; t.filter != "" && !slices.ContainsFunc(captured, func(s string) bool {
+func (t *tail) follow(ctx context.Context, link *natsconn.Link, info *jetstream.StreamInfo, w io.Writer) error {
+	if captured := info.Config.Subjects; t.filter != "" && !slices.ContainsFunc(captured, func(s string) bool {
 		return server.SubjectsCollide(s, t.filter)
 	}) {
 		return fmt.Errorf("no event can match %q: the stream holds %s", t.filter, strings.Join(captured, ", "))
 	}
-	cfg, skip, err := t.position(ctx, stream)
-	if err != nil {
-		return err
-	}
-	consumer, err := stream.OrderedConsumer(ctx, cfg)
+	reader, skip, err := t.open(ctx, link, info)
 	if err != nil {
 		return fmt.Errorf("subject filter %q: %w", t.filter, err)
 	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
+	defer reader.Close()
 	for {
-		m, err := messages.Next(jetstream.NextContext(ctx))
+		m, err := reader.Next(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -168,72 +150,50 @@ func (t *tail) follow(ctx context.Context, stream jetstream.Stream, w io.Writer)
 	}
 }
 
-// position finds where to start. A stream cannot be asked for the last n of a
-// filter, so it looks ever further back, twice as far each time, until there are
-// enough; the surplus is skipped.
-func (t *tail) position(ctx context.Context, stream jetstream.Stream) (jetstream.OrderedConsumerConfig, uint64, error) {
-	cfg := jetstream.OrderedConsumerConfig{
-		DeliverPolicy:     jetstream.DeliverAllPolicy,
-		InactiveThreshold: lookIdle,
-		Metadata:          map[string]string{publish.LookMetadata: "tail"},
-	}
+// open finds where to start. A stream has no request for the last n messages of a filter.
+// So open goes back twice as far each time until there are enough, and skip is the surplus.
+func (t *tail) open(ctx context.Context, link *natsconn.Link, info *jetstream.StreamInfo) (_ *stream.Reader, skip uint64, _ error) {
+	cfg := stream.ReaderConfig{Stream: info.Config.Name, Follow: true, Inspects: "tail"}
 	if t.filter != "" {
-		cfg.FilterSubjects = []string{t.filter}
+		cfg.Filters = []string{t.filter}
 	}
-	switch {
-	case t.since > 0:
-		start := time.Now().Add(-t.since)
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &start
-		return cfg, 0, nil
-	case !t.lastSet:
-		return cfg, 0, nil
-	case t.last == 0:
-		cfg.DeliverPolicy = jetstream.DeliverNewPolicy
-		return cfg, 0, nil
+	if t.since > 0 {
+		cfg.Since = time.Now().Add(-t.since)
 	}
-	info, err := stream.Info(ctx)
-	if err != nil {
-		return cfg, 0, err
+	cfg.New = t.lastSet && t.last == 0
+	if t.last == 0 {
+		reader, err := stream.Open(ctx, link, cfg)
+		return reader, 0, err
 	}
-	first, end := info.State.FirstSeq, info.State.LastSeq+1
-	cfg.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
+	first, end := max(info.State.FirstSeq, 1), info.State.LastSeq+1
 	for back := t.last; ; back *= 2 {
-		cfg.OptStartSeq = max(first, 1)
+		cfg.Sequence = first
 		if back < end-min(first, end) {
-			cfg.OptStartSeq = end - back
+			cfg.Sequence = end - back
 		}
-		pending, err := countFrom(ctx, stream, cfg)
-		if err != nil || pending >= t.last || cfg.OptStartSeq <= max(first, 1) {
-			return cfg, pending - min(pending, t.last), err
+		reader, err := stream.Open(ctx, link, cfg)
+		if err != nil {
+			return nil, 0, err
 		}
+		if n := reader.Pending(); n >= t.last || cfg.Sequence == first {
+			return reader, n - min(n, t.last), nil
+		}
+		reader.Close()
 	}
 }
 
-// countFrom returns how many stored messages a consumer would get.
-func countFrom(ctx context.Context, stream jetstream.Stream, cfg jetstream.OrderedConsumerConfig) (uint64, error) {
-	consumer, err := stream.OrderedConsumer(ctx, cfg)
-	if err != nil {
-		return 0, err
-	}
-	info, err := consumer.Info(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return info.NumPending, stream.DeleteConsumer(ctx, info.Name)
-}
-
-func (t *tail) print(w io.Writer, m jetstream.Msg) error {
+func (t *tail) print(w io.Writer, m *stream.Message) error {
 	if t.asJSON {
-		_, err := fmt.Fprintf(w, "%s\n", oneLine(m.Data()))
+		_, err := fmt.Fprintf(w, "%s\n", oneLine(m.Data))
 		return err
 	}
-	line := m.Subject() + "  not an event"
+	line := m.Subject + "  not an event"
 	var e schema.Event
 	var d schema.DeadLetter
-	if json.Unmarshal(m.Data(), &e) == nil && e.SpecVersion != "" {
-		line = eventLine(m.Subject(), &e)
-	} else if json.Unmarshal(m.Data(), &d) == nil && d.Reason != "" {
-		line = fmt.Sprintf("%s  %s  %q  %d bytes", d.ReceivedAt.Format(lineTime), m.Subject(), d.Detail, d.Length)
+	if json.Unmarshal(m.Data, &e) == nil && e.SpecVersion != "" {
+		line = eventLine(m.Subject, &e)
+	} else if json.Unmarshal(m.Data, &d) == nil && d.Reason != "" {
+		line = fmt.Sprintf("%s  %s  %q  %d bytes", d.ReceivedAt.Format(lineTime), m.Subject, d.Detail, d.Length)
 	}
 	_, err := fmt.Fprintln(w, line)
 	return err

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postback-gateway/gateway/publish"
+	"github.com/postback-gateway/gateway/publish/monitor"
 )
 
 // unclaimed is what the command is asked for.
@@ -42,7 +42,7 @@ func newUnclaimedCmd() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVar(&u.asJSON, "json", false, "print one JSON object a line")
-	f.DurationVar(&u.since, "since", publish.UnclaimedWhile, "only subjects with an event since so long ago")
+	f.DurationVar(&u.since, "since", monitor.UnclaimedPeriod, "only subjects with an event since so long ago")
 	return cmd
 }
 
@@ -51,12 +51,12 @@ func (u *unclaimed) run(ctx context.Context, s *settings, w, warn io.Writer) err
 	if err != nil {
 		return err
 	}
-	nc, stream, err := openStream(ctx, cfg, "postback-gateway unclaimed")
+	link, _, err := openStream(ctx, cfg, "postback-gateway unclaimed")
 	if err != nil {
 		return err
 	}
-	defer nc.Close()
-	found, err := publish.Unclaimed(ctx, stream, cfg.Root, time.Now().Add(-u.since))
+	defer link.NC.Close()
+	found, err := monitor.Unclaimed(ctx, link, cfg.Settings, time.Now().Add(-u.since))
 	switch {
 	case err != nil:
 		return err
@@ -70,7 +70,7 @@ func (u *unclaimed) run(ctx context.Context, s *settings, w, warn io.Writer) err
 	}
 }
 
-func printTable(w io.Writer, found []publish.UnclaimedSubject) error {
+func printTable(w io.Writer, found []monitor.UnclaimedSubject) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SUBJECT\tEVENTS\tLAST")
 	for _, s := range found {
@@ -79,7 +79,7 @@ func printTable(w io.Writer, found []publish.UnclaimedSubject) error {
 	return t.Flush()
 }
 
-func printJSON(w io.Writer, found []publish.UnclaimedSubject) error {
+func printJSON(w io.Writer, found []monitor.UnclaimedSubject) error {
 	out := json.NewEncoder(w)
 	for _, s := range found {
 		if err := out.Encode(s); err != nil {
