@@ -30,7 +30,7 @@ func (p *Publisher) Publish(ctx context.Context, items []schema.Item) (outcomes 
 		return outcomes, err
 	}
 	defer p.inProgress.Done()
-	ctx, span := p.startSpan(ctx, len(items))
+	ctx, span := p.cfg.startSpan(ctx, len(items))
 	defer func() { endSpan(span, err) }()
 	defer func(start time.Time) { p.metrics.publish.Observe(time.Since(start).Seconds()) }(time.Now())
 
@@ -62,7 +62,7 @@ func allFailed(n int) []schema.Outcome { return slices.Repeat([]schema.Outcome{s
 // store publishes the items batch by batch and sets their outcomes. It returns the reasons
 // of the dead letters among them. A batch is kept until it is acknowledged, and no longer.
 func (p *Publisher) store(ctx context.Context, link *natsconn.Link, items []schema.Item, outcomes []schema.Outcome) (deadLetters []schema.Reason, err error) {
-	headers := p.traceHeaders(ctx)
+	headers := p.cfg.traceHeaders(ctx)
 	limit := p.monitor.Streams.Limit(link) - headers.Room()
 	entries := make([]stream.Entry, min(len(items), stream.MaxBatch))
 	for begin := 0; begin < len(items); begin += len(entries) {

@@ -17,16 +17,14 @@ import (
 
 // Publisher stores events. Make one with [Open]; it is safe for concurrent use.
 type Publisher struct {
-	cfg     Config
-	log     *slog.Logger
-	metrics *metrics
-	monitor *monitor.Monitor
-	sender  stream.Sender
-	breaker *breaker
-	group   *groupSync // nil if an acknowledgement is enough
-	fatal   chan error // holds one
-
-	replacedAt time.Time // of the connection, by recover
+	cfg      Config
+	metrics  *metrics
+	monitor  *monitor.Monitor
+	sender   stream.Sender
+	breaker  *breaker
+	recovery *recovery
+	group    *groupSync // nil if an acknowledgement is enough
+	fatal    chan error // holds one
 
 	mu         sync.RWMutex // guards closing against the start of a publish
 	closing    bool
@@ -49,8 +47,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, reg prometheus.R
 	if cfg.DataDir != "" && cfg.MaxBytes == 0 {
 		logger.Warn("the free space of the disk is not known on this system, so the stream has no bound: configure one")
 	}
-	p := &Publisher{cfg: cfg, log: logger, metrics: m, fatal: make(chan error, 1)}
-	p.breaker = newBreaker(cfg.AckTimeout, p.breakerChanged)
+	p := &Publisher{cfg: cfg, metrics: m, fatal: make(chan error, 1)}
 	if cfg.Sync != nil {
 		p.group = newGroupSync(cfg.Sync, m.observeSync, p.syncFailed)
 	} else if cfg.Check != nil {
@@ -63,8 +60,11 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, reg prometheus.R
 	if err != nil {
 		return nil, err
 	}
+	p.recovery = &recovery{monitor: p.monitor, log: logger}
+	p.breaker = newBreaker(cfg.AckTimeout, p.recovery.breakerChanged)
+	p.recovery.breaker = p.breaker
 	p.sender = stream.Sender{Conn: p.monitor.Conn, Acknowledged: p.breaker.succeeded}
-	p.monitor.Every(recoverInterval, "", p.recover)
+	p.monitor.Every(recoveryInterval, "", p.recovery.run)
 	return p, nil
 }
 

@@ -13,17 +13,17 @@ import (
 )
 
 // startSpan begins the span of storing n items. Without tracing the span is nil.
-func (p *Publisher) startSpan(ctx context.Context, n int) (context.Context, trace.Span) {
-	if p.cfg.Tracer == nil {
+func (c *Config) startSpan(ctx context.Context, n int) (context.Context, trace.Span) {
+	if c.Tracer == nil {
 		return ctx, nil
 	}
-	return p.cfg.Tracer.Start(ctx, "publish "+p.cfg.Stream,
+	return c.Tracer.Start(ctx, "publish "+c.Stream,
 		trace.WithSpanKind(trace.SpanKindProducer),
 		trace.WithAttributes(
 			attribute.String("messaging.system", "nats"), // not a value of the conventions' own list
 			semconv.MessagingOperationName("publish"),
 			semconv.MessagingOperationTypeSend,
-			semconv.MessagingDestinationName(p.cfg.Stream),
+			semconv.MessagingDestinationName(c.Stream),
 			semconv.MessagingBatchMessageCount(n),
 		))
 }
@@ -41,8 +41,8 @@ func endSpan(span trace.Span, err error) {
 }
 
 // traceHeaders returns the headers that pass the span in ctx on to consumers.
-func (p *Publisher) traceHeaders(ctx context.Context) stream.TraceHeaders {
-	if p.cfg.Tracer == nil {
+func (c *Config) traceHeaders(ctx context.Context) stream.TraceHeaders {
+	if c.Tracer == nil {
 		return nil
 	}
 	text := propagation.MapCarrier{}

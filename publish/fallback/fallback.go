@@ -28,8 +28,7 @@ const ackWait = 30 * time.Second
 // share the work, each in the order in which it gets its part.
 type Fallback struct {
 	monitor *monitor.Monitor
-	sender  stream.Sender
-	last    *natsconn.LastError
+	to      monitor.Forwarder
 	log     *slog.Logger
 	stop    context.CancelFunc
 	done    sync.WaitGroup
@@ -42,12 +41,13 @@ type Fallback struct {
 // Start begins with new events. The streams of m were opened with Fallback.
 func Start(m *monitor.Monitor, log *slog.Logger) *Fallback {
 	f := &Fallback{
-		monitor: m, log: log, sender: stream.Sender{Conn: m.Conn},
-		last: natsconn.NewLastError(log, "the fallback of unclaimed events waits, and tries again", "the fallback of unclaimed events goes on"),
+		monitor: m, log: log,
+		to: monitor.Forwarder{To: m, Last: natsconn.NewLastError(log,
+			"the fallback of unclaimed events waits, and tries again", "the fallback of unclaimed events goes on")},
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	f.stop = stop
-	f.done.Go(func() { stream.Follow(ctx, "stream "+m.Streams.Stream, f.last, f.open, f.handle) })
+	f.done.Go(func() { stream.Follow(ctx, "stream "+m.Streams.Stream, f.to.Last, f.open, f.handle) })
 	return f
 }
 
@@ -87,7 +87,7 @@ func (f *Fallback) handle(ctx context.Context, batch []*stream.Message) error {
 			entries = append(entries, m.Forward(stream.Unclaimed.Prefix+m.Subject, f.monitor.Streams.Name(stream.Unclaimed)))
 		}
 	}
-	return f.monitor.SendAll(ctx, f.sender, entries, f.last)
+	return f.to.Send(ctx, entries)
 }
 
 // maxListAge is how long a list of the filters is used. With many consumers the list costs

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,7 +38,6 @@ type Monitor struct {
 	Streams *stream.Streams
 
 	cfg       Config
-	log       *slog.Logger
 	retention *retention // nil if the gateway does not purge
 
 	turn     chan struct{} // held while a sample is taken: a lock with a context
@@ -47,11 +45,9 @@ type Monitor struct {
 	unusable *natsconn.LastError
 	unread   *natsconn.LastError
 
-	mu         sync.Mutex
-	tasks      []*task
-	ctx        context.Context
-	stop       context.CancelFunc
-	background sync.WaitGroup
+	tasks
+	ctx  context.Context
+	stop context.CancelFunc
 }
 
 // Open connects, creates and checks the streams, and starts to watch them. The error is a
@@ -60,8 +56,8 @@ func Open(ctx context.Context, cfg Config) (*Monitor, error) {
 	log := cfg.Log.With(slog.String("stream", cfg.Streams.Stream))
 	servers := cfg.Log.With(slog.String("servers", cfg.NATS.Where()))
 	m := &Monitor{
-		Streams: stream.New(cfg.Streams, cfg.NATS.Where(), cfg.Log),
-		cfg:     cfg, log: log,
+		Streams:  stream.New(cfg.Streams, cfg.NATS.Where(), cfg.Log),
+		cfg:      cfg,
 		turn:     make(chan struct{}, 1),
 		unusable: natsconn.NewLastError(servers, "stream unusable, rejecting deliveries", "streams usable again, accepting deliveries"),
 		unread:   natsconn.NewLastError(log, "the settings of the streams cannot be read", ""),
@@ -79,6 +75,7 @@ func Open(ctx context.Context, cfg Config) (*Monitor, error) {
 		return nil, err
 	}
 	m.ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
+	m.tasks.log, m.online = log, m.Conn.Online
 	m.addTasks()
 	m.background.Go(m.run)
 	return m, nil
@@ -107,23 +104,6 @@ func (m *Monitor) Close(ctx context.Context) error {
 	return natsconn.Wait(ctx, &m.background)
 }
 
-// task runs at an interval.
-type task struct {
-	interval time.Duration
-	due      time.Time
-	running  atomic.Bool
-	failed   *natsconn.LastError
-	do       func(context.Context) error
-}
-
-// Every has the sampler call do at an interval. An error is logged under text, unless the
-// connection is lost, which is logged already. A slow task holds up no other one.
-func (m *Monitor) Every(interval time.Duration, text string, do func(context.Context) error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.tasks = append(m.tasks, &task{interval: interval, do: do, failed: natsconn.NewLastError(m.log, text, "")})
-}
-
 // The streams and the disk are sampled at sampleInterval. If somebody makes a stream one
 // that loses what it acknowledges, deliveries are answered 200 for that long at most.
 // While something is wrong or near its limit the interval is fastInterval.
@@ -138,8 +118,11 @@ func (m *Monitor) run() {
 		ctx, cancel := context.WithTimeout(m.ctx, natsconn.SetupTimeout)
 		snapshot, err := m.Refresh(ctx)
 		cancel()
+		if m.ctx.Err() != nil {
+			return
+		}
 		m.note(m.unread, ignoreConfigError(err))
-		m.runTasks()
+		m.runDue(m.ctx)
 		interval := sampleInterval
 		if snapshot.atLimit() {
 			interval = fastInterval
@@ -154,30 +137,6 @@ func ignoreConfigError(err error) error {
 		return nil
 	}
 	return err
-}
-
-func (m *Monitor) runTasks() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, t := range m.tasks {
-		if time.Now().Before(t.due) || t.running.Swap(true) {
-			continue
-		}
-		t.due = time.Now().Add(t.interval)
-		m.background.Go(func() {
-			defer t.running.Store(false)
-			m.note(t.failed, t.do(m.ctx))
-		})
-	}
-}
-
-func (m *Monitor) note(last *natsconn.LastError, err error) {
-	switch {
-	case err == nil:
-		last.Clear()
-	case m.ctx.Err() == nil && m.Conn.Online():
-		last.Set(err)
-	}
 }
 
 // Check returns why the streams do not keep what they acknowledge, or are not there yet.

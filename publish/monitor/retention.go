@@ -130,7 +130,7 @@ func (r *retention) purge(ctx context.Context, s *eventStream, end uint64) (bool
 			return true, err
 		}
 	}
-	r.m.log.Info("purged events that every durable consumer has acknowledged",
+	r.m.tasks.log.Info("purged events that every durable consumer has acknowledged",
 		slog.Uint64("first", s.state.FirstSeq), slog.Uint64("last", end-1))
 	return true, nil
 }

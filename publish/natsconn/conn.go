@@ -60,6 +60,20 @@ type Options struct {
 type Metrics struct {
 	Connected  prometheus.Gauge
 	Reconnects prometheus.Counter
+
+	made bool // a connection, before
+}
+
+func (m *Metrics) set(online bool) {
+	if !online {
+		m.Connected.Set(0)
+		return
+	}
+	m.Connected.Set(1)
+	if m.made {
+		m.Reconnects.Inc()
+	}
+	m.made = true
 }
 
 // Link is one connection and its JetStream context. It outlives reconnects of the client.
@@ -78,12 +92,12 @@ type Conn struct {
 	link   atomic.Pointer[Link]
 	online atomic.Bool  // asking the client instead can block while it reconnects
 	lostAt atomic.Int64 // Unix nanoseconds
-	made   int          // connections, guarded by mu
 	flaps  flapLog
 
 	setupErr atomic.Pointer[error] // why the first setup has not succeeded; points to nil once it has
 	retrying *LastError
-	reported *LastError // what the server reports on its own
+	// Reports has what the server reports on its own.
+	Reports *LastError
 
 	wake       chan struct{} // holds one
 	ctx        context.Context
@@ -102,7 +116,7 @@ func Connect(ctx context.Context, cfg Config, o Options) (*Conn, error) {
 	c := &Conn{
 		cfg: cfg, opts: o,
 		retrying: NewLastError(o.Log, "events cannot be "+o.Use+" yet; trying again", ""),
-		reported: NewLastError(log, "NATS reports an error", ""),
+		Reports:  NewLastError(log, "NATS reports an error", ""),
 		wake:     make(chan struct{}, 1),
 	}
 	c.flaps.log = log
@@ -113,8 +127,7 @@ func Connect(ctx context.Context, cfg Config, o Options) (*Conn, error) {
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := c.establish(ctx); err != nil {
 		if c.isFatal(err) {
-			c.stop()
-			c.closeLink()
+			_ = c.Close(ctx)
 			return nil, err
 		}
 		c.retrying.Set(err)
@@ -229,9 +242,6 @@ func (c *Conn) connect() (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.made++; c.made > 1 {
-		c.countReconnect()
-	}
 	c.link.Store(link)
 	c.setOnline(true)
 	c.flaps.connected("connected to NATS", slog.String("server", link.NC.ConnectedServerName()))
@@ -275,14 +285,14 @@ func (c *Conn) Where() string { return c.cfg.Where() }
 // Close closes the connection and waits for the background, no longer than ctx lasts.
 func (c *Conn) Close(ctx context.Context) error {
 	c.stop()
-	c.closeLink()
+	c.link.Load().close()
 	err := Wait(ctx, &c.background)
-	c.closeLink() // one that the background was making
+	c.link.Load().close() // one that the background was making
 	return err
 }
 
-func (c *Conn) closeLink() {
-	if link := c.link.Load(); link != nil {
-		link.NC.Close()
+func (l *Link) close() {
+	if l != nil {
+		l.NC.Close()
 	}
 }

@@ -63,7 +63,7 @@ func TestSetupIsRetried(t *testing.T) {
 	calls := make(chan int, 100)
 	n := 0
 	c, log := connect(t, Config{Servers: natstest.Start(t, "").URL()}, Options{
-		Metrics: &Metrics{prometheus.NewGauge(prometheus.GaugeOpts{}), prometheus.NewCounter(prometheus.CounterOpts{})},
+		Metrics: &Metrics{Connected: prometheus.NewGauge(prometheus.GaugeOpts{}), Reconnects: prometheus.NewCounter(prometheus.CounterOpts{})},
 		Setup: func(context.Context, *Link) error {
 			n++
 			calls <- n

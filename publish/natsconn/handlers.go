@@ -12,25 +12,24 @@ import (
 // handlers run after the fact, in goroutines of the client. They wait until their
 // connection is stored, and ignore one that was replaced.
 func (c *Conn) handlers() []nats.Option {
+	ifStored := func(nc *nats.Conn, do func()) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if link := c.link.Load(); link != nil && link.NC == nc {
+			do()
+		}
+	}
 	return []nats.Option{
-		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) { c.ifStored(nc, func() { c.disconnected(err) }) }),
-		nats.ReconnectHandler(func(nc *nats.Conn) { c.ifStored(nc, c.reconnected) }),
-		nats.ClosedHandler(func(nc *nats.Conn) { c.ifStored(nc, c.closed) }),
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) { ifStored(nc, func() { c.disconnected(err) }) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) { ifStored(nc, c.reconnected) }),
+		nats.ClosedHandler(func(nc *nats.Conn) { ifStored(nc, c.closed) }),
 		// Such as a missing permission, or rejected credentials while reconnecting.
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			if c.opts.Redact != nil {
 				err = errors.New(c.opts.Redact(err.Error()))
 			}
-			c.reported.Set(err)
+			c.Reports.Set(err)
 		}),
-	}
-}
-
-func (c *Conn) ifStored(nc *nats.Conn, do func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if link := c.link.Load(); link != nil && link.NC == nc {
-		do()
 	}
 }
 
@@ -38,16 +37,8 @@ func (c *Conn) setOnline(online bool) {
 	if c.online.Swap(online) && !online {
 		c.lostAt.Store(time.Now().UnixNano())
 	}
-	if m := c.opts.Metrics; m != nil && online {
-		m.Connected.Set(1)
-	} else if m != nil {
-		m.Connected.Set(0)
-	}
-}
-
-func (c *Conn) countReconnect() {
-	if c.opts.Metrics != nil {
-		c.opts.Metrics.Reconnects.Inc()
+	if m := c.opts.Metrics; m != nil {
+		m.set(online)
 	}
 }
 
@@ -61,8 +52,7 @@ func (c *Conn) disconnected(err error) {
 // reconnected runs Setup again: a server that comes back may have lost its disk.
 func (c *Conn) reconnected() {
 	c.setOnline(true)
-	c.countReconnect()
-	c.reported.Clear()
+	c.Reports.Clear()
 	c.flaps.connected("connection to NATS restored")
 	c.Wake()
 }
@@ -74,27 +64,6 @@ func (c *Conn) closed() {
 	if c.ctx.Err() == nil {
 		c.link.Store(nil)
 		c.Wake()
-	}
-}
-
-// Reported returns what the server has reported on this connection, for the end of an
-// error; empty if there was nothing.
-func (c *Conn) Reported() string {
-	if err := c.reported.Err(); err != nil {
-		return "; NATS reports: " + err.Error()
-	}
-	return ""
-}
-
-// ClearReported forgets what the server has reported.
-func (c *Conn) ClearReported() { c.reported.Clear() }
-
-// Replace drops a connection that is up but leads nowhere, and connects again.
-func (c *Conn) Replace(link *Link, reason error) {
-	c.opts.Log.Warn("nothing is acknowledged on this connection to NATS: trying another one",
-		slog.String("server", link.NC.ConnectedServerName()), slog.Any("error", reason))
-	if err := link.NC.ForceReconnect(); err != nil {
-		c.opts.Log.Warn("the connection to NATS cannot be made again", slog.Any("error", err))
 	}
 }
 

@@ -45,6 +45,14 @@ func (l *LastError) Err() error {
 	return nil
 }
 
+// Report returns the error for the end of another one; empty if there is none.
+func (l *LastError) Report() string {
+	if err := l.Err(); err != nil {
+		return "; NATS reports: " + err.Error()
+	}
+	return ""
+}
+
 // Sleep waits for d, or until ctx ends.
 func Sleep(ctx context.Context, d time.Duration) {
 	select {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/postback-gateway/gateway/publish/monitor"
 	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/stream"
 	"github.com/postback-gateway/gateway/schema"
@@ -20,20 +21,21 @@ const redelivery = 24 * time.Hour
 // mover moves one stream.
 type mover struct {
 	relay           *Relay
-	from, to        string // names of the streams
-	last            *natsconn.LastError
+	from, into      string // names of the streams
+	to              monitor.Forwarder
 	countDeadLetter func(schema.Reason)
 }
 
 func newMover(r *Relay, spec *stream.Spec, countDeadLetter func(schema.Reason)) *mover {
-	m := &mover{relay: r, from: r.local.Streams.Name(spec), to: r.cluster.Streams.Name(spec), countDeadLetter: countDeadLetter}
-	m.last = natsconn.NewLastError(r.log, "the relay of stream "+m.from+" waits, and tries again", "the relay of stream "+m.from+" goes on")
+	m := &mover{relay: r, from: r.local.Streams.Name(spec), into: r.cluster.Streams.Name(spec), countDeadLetter: countDeadLetter}
+	m.to = monitor.Forwarder{To: r.cluster, Last: natsconn.NewLastError(r.log,
+		"the relay of stream "+m.from+" waits, and tries again", "the relay of stream "+m.from+" goes on")}
 	return m
 }
 
 // run moves messages until ctx ends.
 func (m *mover) run(ctx context.Context) {
-	stream.Follow(ctx, "the local stream "+m.from, m.last, m.open, m.move)
+	stream.Follow(ctx, "the local stream "+m.from, m.to.Last, m.open, m.move)
 }
 
 // open starts at the first message that the cluster has not acknowledged.
@@ -60,9 +62,9 @@ func (m *mover) open(ctx context.Context) (*stream.Reader, error) {
 func (m *mover) move(ctx context.Context, batch []*stream.Message) error {
 	entries := make([]stream.Entry, len(batch))
 	for i, message := range batch {
-		entries[i] = message.Forward(message.Subject, m.to)
+		entries[i] = message.Forward(message.Subject, m.into)
 	}
-	err := m.relay.cluster.SendAll(ctx, m.relay.sender, entries, m.last)
+	err := m.to.Send(ctx, entries)
 	for i := range entries {
 		if entries[i].Reason != "" && entries[i].Stored {
 			m.countDeadLetter(entries[i].Reason)

@@ -31,7 +31,6 @@ type Config struct {
 // It keeps a few MiB for each stream in memory, whatever the backlog. Make one with [Open].
 type Relay struct {
 	local, cluster *monitor.Monitor
-	sender         stream.Sender
 	movers         []*mover
 	metrics        *Metrics
 	log            *slog.Logger
@@ -55,7 +54,7 @@ func Open(ctx context.Context, from *publish.Publisher, cfg Config) (*Relay, err
 	if err != nil {
 		return nil, err
 	}
-	r := &Relay{local: from.Monitor(), cluster: cluster, sender: stream.Sender{Conn: cluster.Conn}, metrics: cfg.Metrics, log: cfg.Log}
+	r := &Relay{local: from.Monitor(), cluster: cluster, metrics: cfg.Metrics, log: cfg.Log}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stop = stop
 	for _, spec := range stream.Specs {
@@ -139,7 +138,7 @@ func (r *Relay) Backlog(ctx context.Context) (Backlog, error) {
 		}
 		all.Messages += n
 		all.Age = max(all.Age, age)
-		if err := m.last.Err(); err != nil && all.LastError == "" {
+		if err := m.to.Last.Err(); err != nil && all.LastError == "" {
 			all.LastError = err.Error()
 		}
 	}

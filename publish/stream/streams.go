@@ -140,7 +140,7 @@ func (s *Streams) Inspect(ctx context.Context, conn *natsconn.Conn, spec *Spec) 
 	case isWithoutJetStream(err):
 		return nil, s.withoutJetStream(err)
 	case err != nil:
-		return nil, fmt.Errorf("stream %s does not answer (%w%s): see that enough NATS servers run for it to have a leader", want.Name, err, conn.Reported())
+		return nil, fmt.Errorf("stream %s does not answer (%w%s): see that enough NATS servers run for it to have a leader", want.Name, err, conn.Reports.Report())
 	}
 	info := got.CachedInfo()
 	return info, Check(&info.Config, &want)
