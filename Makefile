@@ -101,7 +101,7 @@ bench:
 	$(GO) test -run '^$$' -bench 'Sync$$' -benchtime $(TURNS)x ./cmd/gateway
 	@for run in $$(seq $(BENCHRUNS)); do \
 		$(GO) test -run '^$$' -bench FrontDoor -benchtime $(BENCHTIME) -timeout 30m ./cmd/gateway || exit 1; \
-		$(GO) test -run '^$$' -bench Relay -benchtime 200000x ./publish || exit 1; \
+		$(GO) test -run '^$$' -bench Relay -benchtime 200000x ./publish/relay || exit 1; \
 	done
 
 slowdisk: mkfs

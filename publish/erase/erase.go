@@ -179,7 +179,7 @@ func (e *eraser) eraseOne(ctx context.Context, seq uint64) error {
 	if err == nil {
 		return nil
 	}
-	if m, getErr := stream.GetMessage(ctx, e.link.NC, e.result.Stream, seq, ""); getErr == nil && m == nil {
+	if m, getErr := stream.GetMessage(ctx, e.link.NC, e.result.Stream, stream.Query{Seq: seq}); getErr == nil && m == nil {
 		return nil // it was purged meanwhile, or a response was lost
 	}
 	return fmt.Errorf("message %d is not erased: %w", seq, err)

@@ -47,7 +47,8 @@ func Start(m *monitor.Monitor, log *slog.Logger) *Fallback {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	f.stop = stop
-	f.done.Go(func() { stream.Follow(ctx, "stream "+m.Streams.Stream, f.to.Last, f.open, f.handle) })
+	follower := stream.Follower{Name: "stream " + m.Streams.Stream, Last: f.to.Last, Open: f.open, Handle: f.handle}
+	f.done.Go(func() { follower.Run(ctx) })
 	return f
 }
 

@@ -10,7 +10,7 @@ type Disk struct{ Free, Size uint64 }
 // server takes nothing until it is restarted. Below nearlyFull it is sampled faster.
 const (
 	diskReserve = 64 << 20
-	nearlyFull  = 16 * diskReserve
+	nearlyFull  = 4 * diskReserve
 )
 
 func (d Disk) check(dir string) error {

@@ -62,7 +62,9 @@ func Open(ctx context.Context, cfg Config) (*Monitor, error) {
 		unusable: natsconn.NewLastError(servers, "stream unusable, rejecting deliveries", "streams usable again, accepting deliveries"),
 		unread:   natsconn.NewLastError(log, "the settings of the streams cannot be read", ""),
 	}
-	m.snapshot.Store(&Snapshot{})
+	first := &Snapshot{}
+	first.Disk, first.DiskErr = sampleDisk(cfg.DataDir)
+	m.snapshot.Store(first)
 	options := natsconn.Options{
 		Log: cfg.Log, AckTimeout: cfg.AckTimeout, Setup: m.Streams.Setup, Use: cfg.Use,
 		NewAfterLoss: cfg.NewAfterLoss, Patient: cfg.Patient, Fatal: cfg.Fatal, Redact: natsconn.HideSubjects(cfg.Streams.Root),

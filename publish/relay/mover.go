@@ -35,7 +35,9 @@ func newMover(r *Relay, spec *stream.Spec, countDeadLetter func(schema.Reason)) 
 
 // run moves messages until ctx ends.
 func (m *mover) run(ctx context.Context) {
-	stream.Follow(ctx, "the local stream "+m.from, m.to.Last, m.open, m.move)
+	f := stream.Follower{Name: "the local stream " + m.from, Last: m.to.Last, Open: m.open, Handle: m.move,
+		Acked: func(n int) { m.relay.metrics.relayed.Add(float64(n)) }}
+	f.Run(ctx)
 }
 
 // open starts at the first message that the cluster has not acknowledged.
@@ -70,9 +72,6 @@ func (m *mover) move(ctx context.Context, batch []*stream.Message) error {
 			m.countDeadLetter(entries[i].Reason)
 		}
 	}
-	if err == nil {
-		m.relay.metrics.relayed.Add(float64(len(batch)))
-	}
 	return err
 }
 
@@ -99,7 +98,7 @@ func (m *mover) backlog(ctx context.Context) (n uint64, age time.Duration, err e
 		info := consumer.CachedInfo()
 		n, moved = info.NumPending+uint64(info.NumAckPending), info.AckFloor.Stream
 	}
-	first, err := stream.GetMessage(ctx, link.NC, m.from, moved+1, ">")
+	first, err := stream.GetMessage(ctx, link.NC, m.from, stream.Query{Seq: moved + 1, Filter: ">"})
 	if err != nil || first == nil {
 		return 0, 0, err
 	}

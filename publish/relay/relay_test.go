@@ -96,7 +96,7 @@ func (r *relayed) arrivedMessages() (all []*stream.Message) {
 	r.t.Helper()
 	nc := natstest.JetStream(r.t, r.server.URL()).Conn()
 	for seq := uint64(1); ; {
-		m, err := stream.GetMessage(withDeadline(r.t, 5*time.Second), nc, "POSTBACKS", seq, ">")
+		m, err := stream.GetMessage(withDeadline(r.t, 5*time.Second), nc, "POSTBACKS", stream.Query{Seq: seq, Filter: ">"})
 		if err != nil {
 			r.t.Fatal(err)
 		}

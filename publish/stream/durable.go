@@ -110,7 +110,7 @@ func (r *Reader) openBatches(ctx context.Context) (*Message, error) {
 	if r.cfg.Exclusive {
 		short, cancel := context.WithTimeout(ctx, natsconn.SetupTimeout)
 		defer cancel()
-		m, err := GetMessage(short, r.link.NC, r.cfg.Stream, r.next, ">")
+		m, err := GetMessage(short, r.link.NC, r.cfg.Stream, Query{r.next, ">"})
 		if err != nil || m != nil && m.looksLikeStatus() {
 			return m, err
 		}
@@ -144,19 +144,27 @@ func (r *Reader) Ack(ctx context.Context, batch []*Message) error {
 	return err
 }
 
-// Follow reads batches and passes them to handle until ctx ends. After an error it opens
-// another Reader. name is the stream's, for the error.
-func Follow(ctx context.Context, name string, last *natsconn.LastError, open func(context.Context) (*Reader, error), handle func(context.Context, []*Message) error) {
+// Follower reads batches again and again.
+type Follower struct {
+	Name   string // of the stream, for the error
+	Last   *natsconn.LastError
+	Open   func(context.Context) (*Reader, error)
+	Handle func(context.Context, []*Message) error
+	Acked  func(n int) // called for each batch; can be nil
+}
+
+// Run passes batches to Handle until ctx ends. After an error it opens another Reader.
+func (f *Follower) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := follow(ctx, open, handle); ctx.Err() == nil {
-			last.Set(fmt.Errorf("%s cannot be read: %w", name, err))
+		if err := f.read(ctx); ctx.Err() == nil {
+			f.Last.Set(fmt.Errorf("%s cannot be read: %w", f.Name, err))
 			natsconn.Sleep(ctx, maxRetryPause)
 		}
 	}
 }
 
-func follow(ctx context.Context, open func(context.Context) (*Reader, error), handle func(context.Context, []*Message) error) error {
-	r, err := open(ctx)
+func (f *Follower) read(ctx context.Context) error {
+	r, err := f.Open(ctx)
 	if err != nil {
 		return err
 	}
@@ -166,11 +174,14 @@ func follow(ctx context.Context, open func(context.Context) (*Reader, error), ha
 		if err != nil {
 			return err
 		}
-		if err := handle(ctx, batch); err != nil {
+		if err := f.Handle(ctx, batch); err != nil {
 			return err
 		}
 		if err := r.Ack(ctx, batch); err != nil {
 			return err
+		}
+		if f.Acked != nil {
+			f.Acked(len(batch))
 		}
 	}
 }

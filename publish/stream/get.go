@@ -13,18 +13,19 @@ import (
 // getTimeout bounds one request to the leader: long enough to elect one.
 const getTimeout = 10 * time.Second
 
-// GetMessage returns the first message at or after a sequence that a filter matches, as
-// the stream's leader has it; nil if there is none. An empty filter means exactly that
-// sequence.
+// Query is for the message Seq, or for the first one at or after it that Filter matches.
+type Query struct {
+	Seq    uint64 `json:"seq"`
+	Filter string `json:"next_by_subj,omitempty"`
+}
+
+// GetMessage returns a message as the stream's leader has it; nil if there is none.
 //
 // [jetstream.Stream.GetMsg] does not do: if the stream allows it any replica responds,
 // also one that is behind. Its response looks like the message, so the client takes one
 // with the header Status: 404 for "not found".
-func GetMessage(ctx context.Context, nc *nats.Conn, stream string, seq uint64, filter string) (*Message, error) {
-	request, err := json.Marshal(struct {
-		Seq  uint64 `json:"seq"`
-		Next string `json:"next_by_subj,omitempty"`
-	}{seq, filter})
+func GetMessage(ctx context.Context, nc *nats.Conn, stream string, q Query) (*Message, error) {
+	request, err := json.Marshal(q)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +33,7 @@ func GetMessage(ctx context.Context, nc *nats.Conn, stream string, seq uint64, f
 	defer cancel()
 	reply, err := nc.RequestWithContext(ctx, jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+stream, request)
 	if err != nil {
-		return nil, fmt.Errorf("the server did not return message %d of stream %s: %w", seq, stream, err)
+		return nil, fmt.Errorf("the server did not return message %d of stream %s: %w", q.Seq, stream, err)
 	}
 	var response struct {
 		Error   *jetstream.APIError `json:"error"`
@@ -46,13 +47,13 @@ func GetMessage(ctx context.Context, nc *nats.Conn, stream string, seq uint64, f
 	}
 	switch err := json.Unmarshal(reply.Data, &response); {
 	case err != nil:
-		return nil, fmt.Errorf("the server's response about message %d of stream %s: %w", seq, stream, err)
+		return nil, fmt.Errorf("the server's response about message %d of stream %s: %w", q.Seq, stream, err)
 	case response.Error != nil && response.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
 		return nil, nil
 	case response.Error != nil:
 		return nil, response.Error
-	case response.Message == nil || response.Message.Seq < seq:
-		return nil, fmt.Errorf("the server's response about message %d of stream %s has no such message: %.200q", seq, stream, reply.Data)
+	case response.Message == nil || response.Message.Seq < q.Seq:
+		return nil, fmt.Errorf("the server's response about message %d of stream %s has no such message: %.200q", q.Seq, stream, reply.Data)
 	}
 	m := response.Message
 	header := nats.Header{}
