@@ -279,9 +279,9 @@ func TestStreamsAreMadeAgain(t *testing.T) {
 	mustPublish(t, p, clicks("m", 3)...)
 }
 
-// TestTroubleOfStreamsIsToldOnce: each time that a stream cannot be set up, and not at
+// TestSetupErrorIsLoggedOnce: each time that a stream cannot be set up, and not at
 // each try.
-func TestTroubleOfStreamsIsToldOnce(t *testing.T) {
+func TestSetupErrorIsLoggedOnce(t *testing.T) {
 	cfg := embeddedConfig(t)
 	p, log := mustOpenWith(t, cfg, nil)
 	js := natstest.JetStream(t, "", inProcess(cfg))
@@ -293,7 +293,7 @@ func TestTroubleOfStreamsIsToldOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.Monitor().Conn.Wake()
-		eventually(t, "the trouble is told", func() bool { return strings.Count(log.String(), "events cannot be stored yet; trying again") >= times })
+		eventually(t, "the error is reported", func() bool { return strings.Count(log.String(), "events cannot be stored yet; trying again") >= times })
 		if err := js.DeleteStream(t.Context(), "OTHER"); err != nil {
 			t.Fatal(err)
 		}

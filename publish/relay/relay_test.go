@@ -378,7 +378,7 @@ func TestRelayIsPatientWithTheCluster(t *testing.T) {
 	server := natstest.Start(t, `authorization { user: "gw", password: "pw" }`)
 	r := startRelayed(t, server, func(_, cluster *Config) { cluster.User, cluster.Password = "gw", "wrong" })
 	mustPublish(t, r.Publisher, clicks("m", 3)...)
-	eventually(t, "the trouble is told", func() bool {
+	eventually(t, "the error is reported", func() bool {
 		return strings.Contains(r.backlog().LastError, "check the user and the password")
 	})
 	select {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -187,5 +188,57 @@ func TestReaderOfSharedConsumer(t *testing.T) {
 		if all := len(taken) == 4; all == exclusive {
 			t.Errorf("exclusive %v: took %v", exclusive, taken)
 		}
+	}
+}
+
+// TestReaderSeesGaps: what the server has sent and the client has not got, as when a
+// connection was lost, is read nevertheless. Here another client takes it.
+func TestReaderSeesGaps(t *testing.T) {
+	const n, taken = 1200, 100 // the client asks for 500 at a time
+	link := openLink(t)
+	for range n {
+		publish(t, link, "x")
+	}
+	s, err := link.JS.Stream(t.Context(), "POSTBACKS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := open(t, link, ReaderConfig{Filters: []string{"postback.v1.>"}, Inspects: "test"})
+	var sequences []uint64
+	for {
+		m, err := r.Next(t.Context())
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sequences = append(sequences, m.Sequence); len(sequences) > 1 {
+			continue
+		}
+		var name string
+		for info := range s.ListConsumers(t.Context()).Info() {
+			if info.Config.Metadata[InspectMetadata] == "test" {
+				name = info.Name
+			}
+		}
+		consumer, err := s.Consumer(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch, err := consumer.Fetch(taken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := 0
+		for range batch.Messages() {
+			got++
+		}
+		if got != taken {
+			t.Fatalf("took %d messages: %v", got, batch.Error())
+		}
+	}
+	if !slices.IsSorted(sequences) || len(slices.Compact(sequences)) != n {
+		t.Errorf("read %d messages of %d", len(sequences), n)
 	}
 }
