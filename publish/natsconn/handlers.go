@@ -44,9 +44,7 @@ func (c *Conn) setOnline(online bool) {
 
 func (c *Conn) disconnected(err error) {
 	c.setOnline(false)
-	if c.ctx.Err() == nil {
-		c.flaps.lost(err)
-	}
+	c.flaps.lost(err, c.ctx.Err() != nil)
 }
 
 // reconnected runs Setup again: a server that comes back may have lost its disk.
@@ -96,10 +94,14 @@ func (f *flapLog) connected(text string, attrs ...any) {
 	})
 }
 
-func (f *flapLog) lost(err error) {
+// lost logs a loss, unless the connection was closed on purpose.
+func (f *flapLog) lost(err error, closed bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	silent := f.later != nil && f.later.Stop()
+	if closed {
+		return
+	}
 	if f.flaps++; time.Since(f.since) >= stable {
 		f.flaps = 0
 	}
