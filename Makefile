@@ -100,7 +100,7 @@ mkfs:
 # Take the median of the runs.
 bench:
 	@for run in $$(seq $(BENCHRUNS)); do \
-		$(GO) test -run '^$$' -bench Relay -benchtime 200000x ./publish || exit 1; \
+		$(GO) test -run '^$$' -bench Relay -benchtime 200000x ./publish/relay || exit 1; \
 	done
 
 # SCENARIOS=interval,group  only those

@@ -1,4 +1,4 @@
-package publish
+package publish_test
 
 import (
 	"fmt"

@@ -1,7 +1,10 @@
-package publish
+package publish_test
 
 import (
 	"testing"
+
+	"github.com/postback-gateway/gateway/publish/monitor"
+	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
 // Without a bound of its own the stream on this machine's disk gets half of what
@@ -9,20 +12,20 @@ import (
 func TestDefaultBound(t *testing.T) {
 	cfg := embeddedConfig(t)
 	cfg.DataDir = t.TempDir()
-	free, err := freeSpace(cfg.DataDir)
+	disk, err := monitor.DiskSpace(cfg.DataDir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := mustOpen(t, cfg)
-	s, err := p.link.Load().js.Stream(t.Context(), cfg.Stream)
-	if err != nil {
-		t.Fatal(err)
-	}
+	mustOpen(t, cfg)
+	free := disk.Free
+	bound := info(t, natstest.JetStream(t, "", inProcess(cfg)), cfg.Stream).Config.MaxBytes
 	// Other programs write at the same time: a tenth is allowed for.
-	if got := uint64(s.CachedInfo().Config.MaxBytes); got < free/2-free/20 || got > free/2+free/20 {
+	if got := uint64(bound); got < free/2-free/20 || got > free/2+free/20 {
 		t.Errorf("bound of %d bytes with %d free", got, free)
 	}
-	if elsewhere := testConfig(); elsewhere.boundByDisk() != nil || elsewhere.MaxBytes != 0 {
+	elsewhere := testConfig()
+	elsewhere.Servers = "nats://127.0.0.1:1"
+	if elsewhere.Prepare() != nil || elsewhere.MaxBytes != 0 {
 		t.Errorf("bound of %d bytes for servers elsewhere", elsewhere.MaxBytes)
 	}
 }

@@ -7,25 +7,24 @@ import (
 	"time"
 )
 
-// groupSync makes what the server has acknowledged durable: a caller of wait
-// returns when a sync that began after its call has ended. One sync serves all
-// who came before it began, so the more deliveries wait, the less each one pays.
-// There is no timer: the next sync begins when the last one ends and somebody
-// waits.
+// groupSync makes durable what the server has acknowledged: wait returns when a sync that
+// began after the call has ended. One sync serves all callers that came before it began,
+// so the more deliveries wait, the less each one pays. There is no timer: the next sync
+// begins when the last one has ended and somebody waits.
 //
-// An error is final. After a failed sync the kernel may have dropped what it
-// could not write and call the next sync a success; so every later wait gets the
-// first error, and the process has to end.
+// An error is final. After a failed sync the kernel may drop what it could not write, and
+// the next sync may succeed. So every later wait gets the first error, and the process has
+// to end.
 type groupSync struct {
 	sync    func() error
 	observe func(took time.Duration, served int)
 	fail    func(error) // called once, with the first error
 
-	lead  chan struct{} // held while a sync runs
-	mu    sync.Mutex
-	next  *syncRound // who waits for the sync that has not begun
-	began time.Time  // of the sync that runs; zero while none does
-	err   error
+	running chan struct{} // held while a sync runs
+	mu      sync.Mutex
+	next    *syncRound // of callers that the next sync will serve
+	began   time.Time  // of the sync that runs; zero while there is none
+	err     error
 }
 
 type syncRound struct {
@@ -35,21 +34,21 @@ type syncRound struct {
 }
 
 func newGroupSync(sync func() error, observe func(time.Duration, int), fail func(error)) *groupSync {
-	return &groupSync{sync: sync, observe: observe, fail: fail, lead: make(chan struct{}, 1)}
+	return &groupSync{sync: sync, observe: observe, fail: fail, running: make(chan struct{}, 1)}
 }
 
 // wait returns nil when everything that was written before the call is durable.
 func (g *groupSync) wait(ctx context.Context) error {
-	mine := g.join()
+	round := g.join()
 	for {
 		select {
-		case <-mine.done:
-			return mine.err
+		case <-round.done:
+			return round.err
 		case <-ctx.Done():
 			return fmt.Errorf("not synced to disk in time: %w", ctx.Err())
-		case g.lead <- struct{}{}:
-			// Not in this goroutine: a disk that hangs must not hold the request
-			// beyond its time.
+		case g.running <- struct{}{}:
+			// Not in this goroutine: a disk that hangs must not hold the request beyond its
+			// time.
 			go g.run()
 		}
 	}
@@ -66,10 +65,10 @@ func (g *groupSync) join() *syncRound {
 	return g.next
 }
 
-// run syncs once for those who wait now, and gives the lead back. There may be
-// nobody: their round may have been served between their call and this one.
+// run syncs once for the callers that wait now. There may be none: their round may have been
+// served between their call and this one.
 func (g *groupSync) run() {
-	defer func() { <-g.lead }()
+	defer func() { <-g.running }()
 	start := time.Now()
 	g.mu.Lock()
 	round, err := g.next, g.err
@@ -82,7 +81,7 @@ func (g *groupSync) run() {
 	if err == nil {
 		if err = g.sync(); err != nil {
 			err = fmt.Errorf("sync to disk: %w", err)
-			g.latch(err)
+			g.setError(err)
 		}
 		g.observe(time.Since(start), round.served)
 	}
@@ -97,18 +96,18 @@ func (g *groupSync) ended() {
 	g.began = time.Time{}
 }
 
-func (g *groupSync) latch(err error) {
+func (g *groupSync) setError(err error) {
 	g.mu.Lock()
 	g.err = err
 	g.mu.Unlock()
 	g.fail(err)
 }
 
-// syncStall is how long a sync may take before nothing can be promised any more.
+// syncStall is how long a sync may take before deliveries are rejected.
 const syncStall = 5 * time.Second
 
-// failed returns why syncing is of no use now: the error that ended it, or that
-// the disk does not answer.
+// failed returns why syncing is pointless now: the error that ended it, or that the disk
+// does not respond.
 func (g *groupSync) failed() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()

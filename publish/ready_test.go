@@ -1,16 +1,20 @@
-package publish
+package publish_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/publish/stream"
 )
 
 func TestReady(t *testing.T) {
+	defaults, dataDir := testConfig(), filepath.Join(t.TempDir(), "data")
 	tests := []struct {
 		name  string
 		spoil func(*Publisher, jetstream.JetStream) error
@@ -23,25 +27,27 @@ func TestReady(t *testing.T) {
 		{"dead letters gone", func(_ *Publisher, js jetstream.JetStream) error {
 			return js.DeleteStream(context.Background(), "POSTBACKS_DEADLETTER")
 		}, "stream POSTBACKS_DEADLETTER is gone"},
-		{"subjects changed", func(p *Publisher, js jetstream.JetStream) error {
-			c := p.cfg.eventStream()
+		{"subjects changed", func(_ *Publisher, js jetstream.JetStream) error {
+			c := defaults.Settings.Config(stream.Events)
 			c.Replicas, c.Subjects = 1, []string{"orders.>"}
 			_, err := js.UpdateStream(context.Background(), c)
 			return err
 		}, "stream POSTBACKS captures orders.>, expected postback.v1.>"},
-		{"no data directory", func(p *Publisher, _ jetstream.JetStream) error {
-			p.cfg.DataDir = "/nowhere"
-			return nil
-		}, "data directory /nowhere: no such file or directory"},
+		{"no data directory", func(*Publisher, jetstream.JetStream) error { return os.Remove(dataDir) }, "data directory " + dataDir + ": no such file or directory"},
 		{"connection closed for good", func(p *Publisher, _ jetstream.JetStream) error {
-			p.link.Load().nc.Close()
-			return nil
+			link, err := p.Monitor().Conn.Link()
+			if err == nil {
+				link.NC.Close()
+			}
+			return err
 		}, ""}, // another one is made
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := embeddedConfig(t)
-			cfg.DataDir = t.TempDir()
+			if cfg.DataDir = dataDir; os.MkdirAll(dataDir, 0o700) != nil {
+				t.Fatal("no data directory")
+			}
 			p := mustOpen(t, cfg)
 			if err := tt.spoil(p, natstest.JetStream(t, "", inProcess(cfg))); err != nil {
 				t.Fatal(err)
@@ -63,40 +69,5 @@ func TestReadyIsBoundByItsContext(t *testing.T) {
 	cancel()
 	if err := p.Ready(ctx); err == nil || !strings.Contains(err.Error(), "does not answer (context canceled)") {
 		t.Errorf("%v", err)
-	}
-}
-
-func TestCheckRoom(t *testing.T) {
-	const mib = 1 << 20
-	tests := []struct {
-		name   string
-		config jetstream.StreamConfig
-		state  jetstream.StreamState
-		full   bool
-	}{
-		{"unbounded", jetstream.StreamConfig{Discard: jetstream.DiscardNew, MaxBytes: -1}, jetstream.StreamState{Bytes: 1 << 40}, false},
-		{"two messages fit", jetstream.StreamConfig{Discard: jetstream.DiscardNew, MaxBytes: 100 * mib}, jetstream.StreamState{Bytes: 98 * mib}, false},
-		{"fewer fit", jetstream.StreamConfig{Discard: jetstream.DiscardNew, MaxBytes: 100 * mib}, jetstream.StreamState{Bytes: 98*mib + 1}, true},
-		{"small and empty", jetstream.StreamConfig{Discard: jetstream.DiscardNew, MaxBytes: mib}, jetstream.StreamState{}, false},
-		{"smaller than a message", jetstream.StreamConfig{Discard: jetstream.DiscardNew, MaxBytes: 10}, jetstream.StreamState{}, true},
-		{"drops old ones", jetstream.StreamConfig{Discard: jetstream.DiscardOld, MaxBytes: mib}, jetstream.StreamState{Bytes: mib}, false},
-		{"count", jetstream.StreamConfig{Discard: jetstream.DiscardNew, MaxMsgs: 5}, jetstream.StreamState{Msgs: 5}, true},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if err := checkRoom(&jetstream.StreamInfo{Config: tt.config, State: tt.state}, mib); (err != nil) != tt.full {
-				t.Errorf("%v", err)
-			}
-		})
-	}
-}
-
-func TestCheckFree(t *testing.T) {
-	if err := checkFree("/data", diskReserve); err != nil {
-		t.Error(err)
-	}
-	want := "the disk of the data directory /data is full: 63 MiB are free, 64 MiB are kept in reserve; free some space"
-	if err := checkFree("/data", diskReserve-1); err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
 	}
 }

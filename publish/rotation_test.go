@@ -1,4 +1,4 @@
-package publish
+package publish_test
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/publish/publishtest"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -93,7 +94,7 @@ func TestSecretBehindTheURL(t *testing.T) {
 // TestEmbeddedTokenChanges: the gateway's own connection is closed with all others when
 // the token changes, and no publish is lost over it.
 func TestEmbeddedTokenChanges(t *testing.T) {
-	server := startEmbedded(t)
+	server := publishtest.Embedded(t, "")
 	var token atomic.Pointer[string]
 	set := func(text string) {
 		token.Store(&text)

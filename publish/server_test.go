@@ -1,4 +1,4 @@
-package publish
+package publish_test
 
 import (
 	"fmt"
@@ -13,30 +13,14 @@ import (
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
-	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/publish/natstest"
 	"github.com/postback-gateway/gateway/schema"
 )
 
 // These tests run the real nats-server as a process of its own.
-
-func needsProcess(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("runs a nats-server process")
-	}
-}
-
-func serverConfig(servers ...*natstest.Server) Config {
-	cfg := testConfig()
-	var urls []string
-	for _, s := range servers {
-		urls = append(urls, s.URL())
-	}
-	cfg.Servers = strings.Join(urls, ",")
-	return cfg
-}
 
 func writeFile(t *testing.T, name string, text []byte) string {
 	t.Helper()
@@ -71,14 +55,14 @@ func TestCredentials(t *testing.T) {
 		want   string // the end of the wrong one's error
 	}{
 		{"user", asks, func(c *Config) { c.User, c.Password = "gw", "pw" }, func(c *Config) { c.User, c.Password = "gw", "s3cret" },
-			"check GATEWAY_NATS_USER and GATEWAY_NATS_PASSWORD"},
+			"check the user and the password"},
 		{"in the URL", asks, func(c *Config) { c.Servers = strings.Replace(c.Servers, "//", "//gw:pw@", 1) },
-			func(c *Config) { c.Servers = strings.Replace(c.Servers, "//", "//s3cret@", 1) }, "check the credentials in GATEWAY_NATS_URL"},
-		{"token", `authorization { token: "tok" }`, func(c *Config) { c.Token = "tok" }, func(c *Config) { c.Token = "s3cret" }, "check GATEWAY_NATS_TOKEN"},
+			func(c *Config) { c.Servers = strings.Replace(c.Servers, "//", "//s3cret@", 1) }, "check the credentials in the URL"},
+		{"token", `authorization { token: "tok" }`, func(c *Config) { c.Token = "tok" }, func(c *Config) { c.Token = "s3cret" }, "check the token"},
 		{"nkey", `authorization { users: [ { nkey: ` + public + ` } ] }`,
-			func(c *Config) { c.NKey = writeFile(t, "user.nk", seed) }, func(c *Config) { c.NKey = writeFile(t, "user.nk", otherSeed) }, "check GATEWAY_NATS_NKEY"},
+			func(c *Config) { c.NKey = writeFile(t, "user.nk", seed) }, func(c *Config) { c.NKey = writeFile(t, "user.nk", otherSeed) }, "check the nkey seed"},
 		{"none", asks, func(c *Config) { c.User, c.Password = "gw", "pw" }, func(*Config) {},
-			"none are set; set GATEWAY_NATS_CREDS, GATEWAY_NATS_NKEY, GATEWAY_NATS_USER with GATEWAY_NATS_PASSWORD, or GATEWAY_NATS_TOKEN"},
+			"none are configured: expected a credentials file, an nkey seed, a user and password, or a token"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -150,7 +134,7 @@ func TestCredsFile(t *testing.T) {
 	cfg.Creds = writeFile(t, "user.creds", creds)
 	mustPublish(t, mustOpen(t, cfg), clicks("m", 3)...)
 	cfg.Creds = writeFile(t, "stranger.creds", strangers)
-	if got := openError(t, cfg); !strings.HasSuffix(got, "check GATEWAY_NATS_CREDS") {
+	if got := openError(t, cfg); !strings.HasSuffix(got, "check the credentials file") {
 		t.Error(got)
 	}
 }
@@ -227,7 +211,8 @@ func TestWrongStreamFoundAfterOpen(t *testing.T) {
 func TestServerKilledAndRestarted(t *testing.T) {
 	needsProcess(t)
 	s := natstest.Start(t, "")
-	p, log := mustOpenWith(t, serverConfig(s), nil)
+	reg := prometheus.NewRegistry()
+	p, log := mustOpenWith(t, serverConfig(s), reg)
 	mustPublish(t, p, clicks("before", 3)...)
 	s.Kill()
 	eventually(t, "not ready", func() bool { return p.Ready(t.Context()) != nil })
@@ -251,7 +236,7 @@ func TestServerKilledAndRestarted(t *testing.T) {
 	if lost, back := strings.Count(log.String(), "NATS lost"), strings.Count(log.String(), "NATS restored"); lost != 1 || back != 1 {
 		t.Errorf("lost is logged %d times, restored %d times:\n%s", lost, back, log)
 	}
-	if n := testutil.ToFloat64(p.metrics.reconnects); n != 1 {
+	if n := metric(t, reg, "gateway_nats_reconnects_total"); n != 1 {
 		t.Errorf("gateway_nats_reconnects_total is %v", n)
 	}
 }
@@ -294,9 +279,9 @@ func TestStreamsAreMadeAgain(t *testing.T) {
 	mustPublish(t, p, clicks("m", 3)...)
 }
 
-// TestTroubleOfStreamsIsToldOnce: each time that a stream cannot be set up, and not at
+// TestSetupErrorIsLoggedOnce: each time that a stream cannot be set up, and not at
 // each try.
-func TestTroubleOfStreamsIsToldOnce(t *testing.T) {
+func TestSetupErrorIsLoggedOnce(t *testing.T) {
 	cfg := embeddedConfig(t)
 	p, log := mustOpenWith(t, cfg, nil)
 	js := natstest.JetStream(t, "", inProcess(cfg))
@@ -307,8 +292,8 @@ func TestTroubleOfStreamsIsToldOnce(t *testing.T) {
 		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"postback.>"}}); err != nil {
 			t.Fatal(err)
 		}
-		p.wake()
-		eventually(t, "the trouble is told", func() bool { return strings.Count(log.String(), "events cannot be stored yet; trying again") >= times })
+		p.Monitor().Conn.Wake()
+		eventually(t, "the error is reported", func() bool { return strings.Count(log.String(), "events cannot be stored yet; trying again") >= times })
 		if err := js.DeleteStream(t.Context(), "OTHER"); err != nil {
 			t.Fatal(err)
 		}
@@ -355,23 +340,10 @@ func TestClusterWaitsForItsThirdServer(t *testing.T) {
 	}
 }
 
-func TestDial(t *testing.T) {
-	nc, err := Dial(embeddedConfig(t), "tail")
-	if err != nil || nc.Opts.Name != "tail" {
-		t.Fatalf("%v", err)
-	}
-	nc.Close()
-	cfg := testConfig()
-	cfg.Servers = "nats://127.0.0.1:1"
-	if _, err := Dial(cfg, "tail"); err == nil || err.Error() != "cannot reach nats://127.0.0.1:1: nats: no servers available for connection" {
-		t.Errorf("%v", err)
-	}
-}
-
 func TestCloseWhileConnecting(t *testing.T) {
 	cfg := testConfig()
 	cfg.Servers = "nats://127.0.0.1:1"
-	p, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler), nil)
+	p, err := publish.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

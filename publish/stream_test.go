@@ -1,14 +1,17 @@
-package publish
+package publish_test
 
 import (
-	"context"
+	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/publish/stream"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -51,9 +54,9 @@ func TestFullDeadLetterStreamRefusesNothing(t *testing.T) {
 
 func TestExistingStream(t *testing.T) {
 	defaults := testConfig()
-	good := defaults.eventStream()
+	good := defaults.Settings.Config(stream.Events)
 	good.Replicas = 1
-	const mend = ": change it, or set GATEWAY_STREAM to another one"
+	const mend = ": change it, or use another one"
 	tests := []struct {
 		name   string
 		change func(*jetstream.StreamConfig)
@@ -64,13 +67,13 @@ func TestExistingStream(t *testing.T) {
 		{"wildcard tokens", func(c *jetstream.StreamConfig) { c.Subjects = []string{"postback.*.>"} }, ""},
 		{"work queue", func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }, ""},
 		{"other subjects", func(c *jetstream.StreamConfig) { c.Subjects = []string{"orders.>"} },
-			"stream POSTBACKS captures orders.>, expected postback.v1.>: set GATEWAY_STREAM to a stream that captures it or that does not exist yet, or GATEWAY_SUBJECT_ROOT to what this one captures"},
+			"stream POSTBACKS captures orders.>, expected postback.v1.>: use a stream that captures it or that does not exist yet, or a subject root that this one captures"},
 		{"a part of the subjects", func(c *jetstream.StreamConfig) { c.Subjects = []string{"postback.v1.messenger.>", "postback.v1.*"} },
-			"stream POSTBACKS captures postback.v1.messenger.>, postback.v1.*, expected postback.v1.>: set GATEWAY_STREAM to a stream that captures it or that does not exist yet, or GATEWAY_SUBJECT_ROOT to what this one captures"},
+			"stream POSTBACKS captures postback.v1.messenger.>, postback.v1.*, expected postback.v1.>: use a stream that captures it or that does not exist yet, or a subject root that this one captures"},
 		{"mirror", func(c *jetstream.StreamConfig) {
 			c.Subjects, c.Mirror = nil, &jetstream.StreamSource{Name: "ELSEWHERE"}
 		},
-			"stream POSTBACKS captures nothing (it mirrors ELSEWHERE), expected postback.v1.>: set GATEWAY_STREAM to a stream that captures it or that does not exist yet, or GATEWAY_SUBJECT_ROOT to what this one captures"},
+			"stream POSTBACKS captures nothing (it mirrors ELSEWHERE), expected postback.v1.>: use a stream that captures it or that does not exist yet, or a subject root that this one captures"},
 		{"no ack", func(c *jetstream.StreamConfig) { c.NoAck = true }, "stream POSTBACKS does not acknowledge (no_ack)" + mend},
 		{"memory", func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }, "stream POSTBACKS is kept in memory only" + mend},
 		{"asynchronous", func(c *jetstream.StreamConfig) { c.PersistMode = jetstream.AsyncPersistMode },
@@ -119,7 +122,7 @@ func TestExistingStream(t *testing.T) {
 func TestSealedStream(t *testing.T) {
 	cfg := embeddedConfig(t)
 	js := natstest.JetStream(t, "", inProcess(cfg))
-	c := cfg.eventStream()
+	c := cfg.Settings.Config(stream.Events)
 	c.Replicas = 1
 	if _, err := js.CreateStream(t.Context(), c); err != nil {
 		t.Fatal(err)
@@ -128,7 +131,7 @@ func TestSealedStream(t *testing.T) {
 	if _, err := js.UpdateStream(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	if got := openError(t, cfg); got != "stream POSTBACKS is sealed and takes no events: change it, or set GATEWAY_STREAM to another one" {
+	if got := openError(t, cfg); got != "stream POSTBACKS is sealed and takes no events: change it, or use another one" {
 		t.Error(got)
 	}
 }
@@ -139,7 +142,7 @@ func TestSubjectsOfAnotherStream(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "CLICKS", Subjects: []string{"postback.v1.messenger.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	want := "stream POSTBACKS cannot be created: CLICKS captures subjects of postback.v1.> already: set GATEWAY_STREAM to that stream, or GATEWAY_SUBJECT_ROOT to other subjects"
+	want := "stream POSTBACKS cannot be created: CLICKS captures subjects of postback.v1.> already: use that stream, or another subject root"
 	if got := openError(t, cfg); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
@@ -151,8 +154,8 @@ func TestStreamThatCannotBeCreated(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		{"replicas", func(c *Config) { c.Replicas = 3 }, "GATEWAY_STREAM_REPLICAS"},
-		{"window", func(c *Config) { c.DuplicateWindow = 2 * c.MaxAge }, "GATEWAY_DUPLICATE_WINDOW"},
+		{"replicas", func(c *Config) { c.Replicas = 3 }, "use 0 or 1"},
+		{"window", func(c *Config) { c.DuplicateWindow = 2 * c.MaxAge }, "duplicate window"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -165,19 +168,24 @@ func TestStreamThatCannotBeCreated(t *testing.T) {
 	}
 }
 
-func TestDifferingStreamIsRemarkedOnce(t *testing.T) {
+func TestDifferingStreamIsLoggedOnce(t *testing.T) {
 	cfg := embeddedConfig(t)
 	js := natstest.JetStream(t, "", inProcess(cfg))
-	c := cfg.eventStream()
+	c := cfg.Settings.Config(stream.Events)
 	c.Replicas, c.Duplicates = 1, time.Minute
 	if _, err := js.CreateStream(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	p, log := mustOpenWith(t, cfg, nil)
-	if err := p.establish(context.Background()); err != nil {
+	if err := js.DeleteStream(t.Context(), "POSTBACKS_DEADLETTER"); err != nil {
 		t.Fatal(err)
 	}
-	const want = "stream_window=1m0s GATEWAY_DUPLICATE_WINDOW=1h0m0s"
+	p.Monitor().Conn.Wake()
+	eventually(t, "the streams are checked again", func() bool {
+		_, err := js.Stream(t.Context(), "POSTBACKS_DEADLETTER")
+		return err == nil
+	})
+	const want = "stream_window=1m0s configured_window=1h0m0s"
 	if n := strings.Count(log.String(), want); n != 1 {
 		t.Errorf("%q is logged %d times, want once:\n%s", want, n, log)
 	}
@@ -187,26 +195,29 @@ func TestBadConfiguration(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*Config)
+		field  string
 		want   string
 	}{
-		{"root", func(c *Config) { c.Root = "a.>" }, `GATEWAY_SUBJECT_ROOT "a.>" is no subject: expected tokens joined by dots, such as postback.v1`},
-		{"stream", func(c *Config) { c.Stream = "a.b" }, `GATEWAY_STREAM "a.b" is no name of a stream: expected no white space and none of . * > / \`},
-		{"size", func(c *Config) { c.MaxBytes = 10 }, "GATEWAY_STREAM_MAX_BYTES 10 is too small: expected at least 8192"},
-		{"no server", func(c *Config) { c.Servers = " , " }, "GATEWAY_NATS_URL: no server given"},
+		{"root", func(c *Config) { c.Root = "a.>" }, "Root", `"a.>" is not a subject: expected tokens joined by dots, such as postback.v1`},
+		{"stream", func(c *Config) { c.Stream = "a.b" }, "Stream", `"a.b" is not a name of a stream: expected no white space and none of . * > / \`},
+		{"size", func(c *Config) { c.MaxBytes = 10 }, "MaxBytes", "10 is too small: expected at least 8192"},
+		{"no server", func(c *Config) { c.Servers = " , " }, "Servers", "no server given"},
 		{"no URL", func(c *Config) { c.Servers = "nats://ok:4222,nats://me:s3cr%t@host" },
-			"GATEWAY_NATS_URL: entry 2 is no URL: expected one such as nats://host:4222 (special characters of a password are written %XX)"},
-		{"creds", func(c *Config) { c.Creds = "/nowhere/x" }, "GATEWAY_NATS_CREDS: /nowhere/x is no credentials file: open /nowhere/x: no such file or directory"},
-		{"nkey", func(c *Config) { c.NKey = "/dev/null" }, "GATEWAY_NATS_NKEY: /dev/null is no file with a user's seed: nkeys: no nkey seed found"},
-		{"CA", func(c *Config) { c.CA = "/dev/null" }, `GATEWAY_NATS_CA: nats: failed to parse root certificate from "/dev/null"`},
-		{"cert", func(c *Config) { c.Cert = "/dev/null" }, "GATEWAY_NATS_CERT, GATEWAY_NATS_KEY: nats: error loading client certificate: open : no such file or directory"},
+			"Servers", "entry 2 is not a URL: expected one such as nats://host:4222 (special characters of a password are written %XX)"},
+		{"creds", func(c *Config) { c.Creds = "/nowhere/x" }, "Creds", "/nowhere/x is not a credentials file: open /nowhere/x: no such file or directory"},
+		{"nkey", func(c *Config) { c.NKey = "/dev/null" }, "NKey", "/dev/null is not a file with a user's seed: nkeys: no nkey seed found"},
+		{"CA", func(c *Config) { c.CA = "/dev/null" }, "CA", `nats: failed to parse root certificate from "/dev/null"`},
+		{"cert", func(c *Config) { c.Cert = "/dev/null" }, "Cert", "nats: error loading client certificate: open : no such file or directory"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := testConfig()
 			cfg.Servers = "nats://127.0.0.1:1"
 			tt.change(&cfg)
-			if got := openError(t, cfg); got != tt.want {
-				t.Errorf("\n got %s\nwant %s", got, tt.want)
+			_, err := publish.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), nil)
+			var wrong *publish.ConfigError
+			if !errors.As(err, &wrong) || wrong.Field != tt.field || err.Error() != tt.want {
+				t.Errorf("\n got %v about %+v\nwant %s about %s", err, wrong, tt.want, tt.field)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package publish
+package publish_test
 
 import (
 	"crypto/ecdsa"
@@ -86,10 +86,10 @@ func TestTLS(t *testing.T) {
 		{"trusted", secure, func(c *Config) { c.CA = ca.path }, ""},
 		{"client certificate", mutual, func(c *Config) { c.CA, c.Cert, c.Key = ca.path, clientCert, clientKey }, ""},
 		{"no CA", secure, func(*Config) {}, "is not accepted"},
-		{"another CA", secure, func(c *Config) { c.CA = stranger.path }, "check GATEWAY_NATS_CA and the host names in GATEWAY_NATS_URL"},
+		{"another CA", secure, func(c *Config) { c.CA = stranger.path }, "check the CA and the host names in the URLs"},
 		{"another host", fmt.Sprintf("tls { cert_file: %q, key_file: %q }", otherHost, otherHostKey),
-			func(c *Config) { c.CA = ca.path }, "check GATEWAY_NATS_CA and the host names in GATEWAY_NATS_URL"},
-		{"no client certificate", mutual, func(c *Config) { c.CA = ca.path }, "check GATEWAY_NATS_CERT and GATEWAY_NATS_KEY"},
+			func(c *Config) { c.CA = ca.path }, "check the CA and the host names in the URLs"},
+		{"no client certificate", mutual, func(c *Config) { c.CA = ca.path }, "check the client certificate and its key"},
 		{"no TLS", "", func(c *Config) { c.CA = ca.path }, "offers no TLS"},
 	}
 	for _, tt := range tests {

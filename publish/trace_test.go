@@ -1,4 +1,4 @@
-package publish
+package publish_test
 
 import (
 	"context"
@@ -6,12 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/publish/stream"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -52,7 +51,7 @@ func TestTraceState(t *testing.T) {
 	cfg := tracedConfig(t)
 	p := mustOpen(t, cfg)
 	js := natstest.JetStream(t, "", inProcess(cfg))
-	for i, test := range []struct{ sent, passed int }{{0, 0}, {100, 100}, {maxTraceState, maxTraceState}, {maxTraceState + 1, 0}, {5000, 0}} {
+	for i, test := range []struct{ sent, passed int }{{0, 0}, {100, 100}, {stream.MaxTraceState, stream.MaxTraceState}, {stream.MaxTraceState + 1, 0}, {5000, 0}} {
 		if _, err := p.Publish(tracedBy(t, test.sent), []schema.Item{click("m-"+strings.Repeat("x", i), "plan:pro")}); err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +70,7 @@ func TestTraceState(t *testing.T) {
 func TestTraceHasRoom(t *testing.T) {
 	cfg := tracedConfig(t)
 	p := mustOpen(t, cfg)
-	ctx := tracedBy(t, maxTraceState)
+	ctx := tracedBy(t, stream.MaxTraceState)
 	seen := map[schema.Outcome]int{}
 	for size := 1<<19 - 1200; size < 1<<19; size += 30 {
 		outcomes, err := p.Publish(ctx, []schema.Item{click("m", strings.Repeat("x", size))})
@@ -82,56 +81,5 @@ func TestTraceHasRoom(t *testing.T) {
 	}
 	if seen[schema.Rejected] == 0 || seen[schema.Stored]+seen[schema.Duplicate] == 0 {
 		t.Errorf("outcomes %v: expected events on both sides of the limit", seen)
-	}
-}
-
-// TestTraceOfWhatIsMadeSmaller: an event that is too large for the servers that it
-// is relayed to keeps its trace as a dead letter there.
-func TestTraceOfWhatIsMadeSmaller(t *testing.T) {
-	cfg := testConfig()
-	item := click("m", strings.Repeat("x", 4000))
-	encoded, err := item.Message(cfg.Root, 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := cfg.message(&encoded)
-	m.msg.Header["traceparent"] = []string{"00-" + callersTrace + "-00f067aa0ba902b7-01"}
-	m.msg.Header["tracestate"] = []string{"a=" + strings.Repeat("x", maxTraceState-2)}
-	const limit = 3000
-	if err := m.fit(&cfg, limit); err != nil {
-		t.Fatal(err)
-	}
-	if size := headerSize(m.msg.Header) + len(m.msg.Data); size > limit {
-		t.Errorf("%d bytes, expected at most %d", size, limit)
-	}
-	if h := m.msg.Header; h.Get("traceparent") != "00-"+callersTrace+"-00f067aa0ba902b7-01" || len(h.Get("tracestate")) != maxTraceState ||
-		!strings.HasPrefix(h.Get(jetstream.MsgIDHeader), "deadletter:messenger:too_large:") {
-		t.Errorf("header %v", h)
-	}
-}
-
-// headerSize is the size of a header block, in bytes.
-func headerSize(h nats.Header) int {
-	size := len("NATS/1.0\r\n\r\n")
-	for name, values := range h {
-		for _, value := range values {
-			size += len(name) + len(": ") + len(value) + len("\r\n")
-		}
-	}
-	return size
-}
-
-func TestHideSubjects(t *testing.T) {
-	cfg := Config{Root: "Shop.Clicks"}
-	for given, want := range map[string]string{
-		`nats: permissions violation for publish to "shop.clicks.messenger.1.plan.pro"`:     `nats: permissions violation for publish to "shop.clicks.>"`,
-		`Permissions Violation for Publish to "deadletter.Shop.Clicks.messenger.too_large"`: `Permissions Violation for Publish to "deadletter.Shop.Clicks.>"`,
-		`subject Shop.Clicks.a.b.c.d, then more`:                                            `subject Shop.Clicks.> then more`,
-		`permissions violation for subscription to "_inbox.x"`:                              `permissions violation for subscription to "_inbox.x"`,
-		`stream captures shop.clicks`:                                                       `stream captures shop.clicks`,
-	} {
-		if got := cfg.hideSubjects(given); got != want {
-			t.Errorf("%s\ngot  %s\nwant %s", given, got, want)
-		}
 	}
 }

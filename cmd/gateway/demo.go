@@ -13,14 +13,14 @@ import (
 	"os"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/logging"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/ingest/simulate"
+	"github.com/postback-gateway/gateway/publish/natsconn"
+	"github.com/postback-gateway/gateway/publish/stream"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -160,8 +160,8 @@ func demoPost(ctx context.Context, s *settings.Settings, at server.Addresses, pl
 
 // demoReader is an ordinary consumer with its own connection. It starts with new events.
 type demoReader struct {
-	nc       *nats.Conn
-	messages jetstream.MessagesContext
+	link   *natsconn.Link
+	events *stream.Reader
 }
 
 func newDemoReader(ctx context.Context, s *settings.Settings, at server.Addresses) (*demoReader, error) {
@@ -170,36 +170,32 @@ func newDemoReader(ctx context.Context, s *settings.Settings, at server.Addresse
 		return nil, err
 	}
 	store.Config.Servers = at.NATS
-	nc, stream, err := openStream(ctx, store, "postback-gateway demo")
+	link, _, err := openStream(ctx, store, "postback-gateway demo")
 	if err != nil {
 		return nil, err
 	}
-	r := &demoReader{nc: nc}
-	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy})
-	if err == nil {
-		r.messages, err = consumer.Messages()
-	}
+	events, err := stream.Open(ctx, link, stream.ReaderConfig{Stream: store.Config.Stream, New: true, Follow: true})
 	if err != nil {
-		nc.Close()
+		link.NC.Close()
 	}
-	return r, err
+	return &demoReader{link, events}, err
 }
 
 func (r *demoReader) close() {
-	r.messages.Stop()
-	r.nc.Close()
+	r.events.Close()
+	r.link.NC.Close()
 }
 
 // show waits for the next event and prints it.
 func (r *demoReader) show(ctx context.Context, w io.Writer) error {
-	m, err := r.messages.Next(jetstream.NextContext(ctx))
+	m, err := r.events.Next(ctx)
 	if err != nil {
 		return err
 	}
 	var e schema.Event
-	if err := json.Unmarshal(m.Data(), &e); err != nil {
+	if err := json.Unmarshal(m.Data, &e); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "  NATS received  %s\n                 %s\n\n", m.Subject(), eventDetail(&e))
+	_, err = fmt.Fprintf(w, "  NATS received  %s\n                 %s\n\n", m.Subject, eventDetail(&e))
 	return err
 }

@@ -14,14 +14,15 @@ import (
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
-	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/publish/embedded"
+	"github.com/postback-gateway/gateway/publish/erase"
+	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/schema"
 )
 
 // forget are the options of the command.
 type forget struct {
-	people         []publish.Person
+	people         []erase.Person
 	platform, user string
 	yes            bool
 }
@@ -65,13 +66,13 @@ func (f *forget) prepare(cmd *cobra.Command, args []string) error {
 		if len(parts) < 3 || slices.Contains(parts, "") {
 			return badUsage(cmd, "%q does not name a person: expected PLATFORM:ACCOUNT:USER, an event's partitionkey", key)
 		}
-		f.people = append(f.people, publish.Person{Platform: parts[0], Account: parts[1], User: parts[2]})
+		f.people = append(f.people, erase.Person{Platform: parts[0], Account: parts[1], User: parts[2]})
 	}
 	if f.platform != "" || f.user != "" {
 		if f.platform == "" || f.user == "" {
 			return badUsage(cmd, "expected --platform and --user together")
 		}
-		f.people = append(f.people, publish.Person{Platform: f.platform, User: f.user})
+		f.people = append(f.people, erase.Person{Platform: f.platform, User: f.user})
 	}
 	if len(f.people) == 0 {
 		return badUsage(cmd, "forget takes at least one PLATFORM:ACCOUNT:USER, or --platform and --user")
@@ -85,7 +86,7 @@ func (f *forget) prepare(cmd *cobra.Command, args []string) error {
 }
 
 // wrongPerson says what is wrong with a person; empty if nothing is.
-func wrongPerson(p publish.Person) string {
+func wrongPerson(p erase.Person) string {
 	known := schema.PlatformNames()
 	if !slices.Contains(known, p.Platform) {
 		return fmt.Sprintf("platform %q is unknown: expected one of %s", p.Platform, strings.Join(known, ", "))
@@ -122,20 +123,20 @@ func (f *forget) run(ctx context.Context, s *settings.Settings, w, note io.Write
 }
 
 // eraseIn counts or erases the messages in one store. It returns a row for each stream.
-func (f *forget) eraseIn(ctx context.Context, store server.Store) ([]publish.Holding, error) {
-	nc, err := publish.Dial(store.Config, "postback-gateway forget")
+func (f *forget) eraseIn(ctx context.Context, store server.Store) ([]erase.Result, error) {
+	link, err := natsconn.Dial(store.Config.Config, "postback-gateway forget")
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", store.Name, store.Explain(err))
 	}
-	defer nc.Close()
-	held, err := publish.Forget(ctx, nc, store.Config, publish.Erasure{People: f.people, Erase: f.yes})
+	defer link.NC.Close()
+	held, err := erase.Run(ctx, link, store.Config.Settings, erase.Request{People: f.people, Erase: f.yes})
 	if err != nil {
 		return held, fmt.Errorf("%s: %w", store.Name, store.Explain(err))
 	}
 	return held, nil
 }
 
-func amount(h publish.Holding) string {
+func amount(h erase.Result) string {
 	switch {
 	case h.Missing:
 		return "no such stream"
@@ -178,7 +179,7 @@ func printUnusedStore(w io.Writer, s *settings.Settings) {
 
 // names reports whether the command line has this id.
 func (f *forget) names(key string) bool {
-	return slices.ContainsFunc(f.people, func(p publish.Person) bool {
+	return slices.ContainsFunc(f.people, func(p erase.Person) bool {
 		parts := strings.SplitN(key, ":", 3)
 		return p.Platform == parts[0] && (p.Account == "" || p.Account == parts[1]) && p.User == parts[2]
 	})

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
-	"github.com/postback-gateway/gateway/publish"
+	"github.com/postback-gateway/gateway/publish/erase"
 	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
@@ -107,7 +107,7 @@ func TestForgetInTheClusterAlone(t *testing.T) {
 	}
 	setenv(t, env("NATS_URL", cluster.URL(), "STREAM", "OTHER", "DATA_DIR", t.TempDir()))
 	status, table, said := runGateway("forget", "messenger:1:1001")
-	want := "gateway: cluster: stream OTHER: not found on " + cluster.URL() + ": expected GATEWAY_STREAM to be that of a gateway that stores there\n"
+	want := "gateway: cluster: GATEWAY_STREAM: stream OTHER: not found on " + cluster.URL() + ": expected the stream of a gateway that stores there\n"
 	if status != exitFailed || said != want {
 		t.Errorf("status %d\nsaid: %swant: %s", status, said, want)
 	}
@@ -115,7 +115,7 @@ func TestForgetInTheClusterAlone(t *testing.T) {
 }
 
 func TestForgetAmount(t *testing.T) {
-	for want, h := range map[string]publish.Holding{
+	for want, h := range map[string]erase.Result{
 		"0":              {},
 		"3":              {Messages: 3},
 		"3 or more":      {Messages: 3, Incomplete: true},

@@ -14,8 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
-	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/publish/stream"
 )
 
 // These tests do what docs/operations.md says of moving between the modes.
@@ -225,7 +225,7 @@ func TestMoveBackToEmbedded(t *testing.T) {
 	status, body := m.post(m.secret(), first)
 	wantAnswer(t, status, body, `{"accepted":0,"duplicates":1,"ignored":0,"rejected":0}`)
 	js := natstest.JetStream(t, m.at.NATS)
-	if err := js.DeleteConsumer(t.Context(), "POSTBACKS", publish.RelayConsumer); err != nil {
+	if err := js.DeleteConsumer(t.Context(), "POSTBACKS", stream.RelayConsumer); err != nil {
 		t.Error(err)
 	}
 	if found := storedIDs(t, m.at.NATS); len(found) != 2 || found["m_1"] != 1 || found["m_2"] != 1 {

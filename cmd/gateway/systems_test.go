@@ -28,7 +28,7 @@ func TestOtherSystems(t *testing.T) {
 	}
 	p.terminate()
 	for _, message := range []string{
-		"the free space of the disk is not known on this system, so the stream has no bound: set GATEWAY_STREAM_MAX_BYTES",
+		"the free space of the disk is not known on this system, so the stream has no bound: configure one",
 		"GATEWAY_SYNC=group is not supported on this filesystem: each event is synced separately, as with always",
 	} {
 		if lines := linesOf(p.log.String(), message); len(lines) != 1 || lines[0]["level"] != "WARN" {
@@ -43,7 +43,7 @@ func buildForOthers(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	replace := make(map[string]string)
-	for _, folder := range []string{".", "../../publish", "../../publish/embedded"} {
+	for _, folder := range []string{".", "../../publish/monitor", "../../publish/embedded"} {
 		others, err := filepath.Glob(folder + "/*_other.go")
 		if err != nil {
 			t.Fatal(err)

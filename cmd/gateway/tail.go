@@ -12,13 +12,13 @@ import (
 	"time"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
-	"github.com/postback-gateway/gateway/publish"
+	"github.com/postback-gateway/gateway/publish/natsconn"
+	"github.com/postback-gateway/gateway/publish/stream"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -72,33 +72,23 @@ func newTailCmd() *cobra.Command {
 // storeSettings match the settings that a command needs to read the stream.
 var storeSettings = []string{"GATEWAY_NATS_*", "GATEWAY_EMBEDDED_*", "GATEWAY_SUBJECT_ROOT", "GATEWAY_STREAM"}
 
-// openStream connects as a consumer does. The caller closes the connection.
-func openStream(ctx context.Context, store server.Store, name string) (*nats.Conn, jetstream.Stream, error) {
-	nc, err := publish.Dial(store.Config, name)
+// openStream connects as a consumer does and returns the stream's settings. The caller
+// closes the connection.
+func openStream(ctx context.Context, store server.Store, name string) (*natsconn.Link, *jetstream.StreamInfo, error) {
+	link, err := natsconn.Dial(store.Config.Config, name)
 	if err != nil {
 		return nil, nil, store.Explain(err)
 	}
-	stream, err := findStream(ctx, nc, store.Config.Stream)
-	if err != nil {
-		nc.Close()
-	}
-	return nc, stream, err
-}
-
-func findStream(ctx context.Context, nc *nats.Conn, name string) (jetstream.Stream, error) {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, err
-	}
-	stream, err := js.Stream(ctx, name)
+	s, err := link.JS.Stream(ctx, store.Config.Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("stream %s does not exist: set GATEWAY_STREAM to that of a gateway that has run here", name)
+		err = fmt.Errorf("stream %s does not exist: set GATEWAY_STREAM to that of a gateway that has run here", store.Config.Stream)
 	}
-	return stream, err
+	if err != nil {
+		link.NC.Close()
+		return nil, nil, err
+	}
+	return link, s.CachedInfo(), nil
 }
-
-// inactiveThreshold is how long the server keeps the consumer of a tail that was killed.
-const inactiveThreshold = time.Minute
 
 // run prints until ctx ends.
 func (t *tail) run(ctx context.Context, s *settings.Settings, w io.Writer) error {
@@ -106,35 +96,27 @@ func (t *tail) run(ctx context.Context, s *settings.Settings, w io.Writer) error
 	if err != nil {
 		return err
 	}
-	nc, stream, err := openStream(ctx, store, "postback-gateway tail")
+	link, info, err := openStream(ctx, store, "postback-gateway tail")
 	if err != nil {
 		return err
 	}
-	defer nc.Close()
-	return t.follow(ctx, stream, w)
+	defer link.NC.Close()
+	return t.follow(ctx, link, info, w)
 }
 
-func (t *tail) follow(ctx context.Context, stream jetstream.Stream, w io.Writer) error {
-	if captured := stream.CachedInfo().Config.Subjects; t.filter != "" && !slices.ContainsFunc(captured, func(s string) bool {
+func (t *tail) follow(ctx context.Context, link *natsconn.Link, info *jetstream.StreamInfo, w io.Writer) error {
+	if captured := info.Config.Subjects; t.filter != "" && !slices.ContainsFunc(captured, func(s string) bool {
 		return natsserver.SubjectsCollide(s, t.filter)
 	}) {
 		return fmt.Errorf("no event can match %q: the stream holds %s", t.filter, strings.Join(captured, ", "))
 	}
-	cfg, skip, err := t.position(ctx, stream)
-	if err != nil {
-		return err
-	}
-	consumer, err := stream.OrderedConsumer(ctx, cfg)
+	reader, skip, err := t.open(ctx, link, info)
 	if err != nil {
 		return fmt.Errorf("subject filter %q: %w", t.filter, err)
 	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
+	defer reader.Close()
 	for {
-		m, err := messages.Next(jetstream.NextContext(ctx))
+		m, err := reader.Next(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -151,71 +133,50 @@ func (t *tail) follow(ctx context.Context, stream jetstream.Stream, w io.Writer)
 	}
 }
 
-// position finds where to start. NATS cannot return the last n messages of a filter, so
-// this goes back twice as far each time until there are enough; the surplus is skipped.
-func (t *tail) position(ctx context.Context, stream jetstream.Stream) (jetstream.OrderedConsumerConfig, uint64, error) {
-	cfg := jetstream.OrderedConsumerConfig{
-		DeliverPolicy:     jetstream.DeliverAllPolicy,
-		InactiveThreshold: inactiveThreshold,
-		Metadata:          map[string]string{publish.LookMetadata: "tail"},
-	}
+// open finds where to start. A stream has no request for the last n messages of a filter.
+// So open goes back twice as far each time until there are enough, and skip is the surplus.
+func (t *tail) open(ctx context.Context, link *natsconn.Link, info *jetstream.StreamInfo) (_ *stream.Reader, skip uint64, _ error) {
+	cfg := stream.ReaderConfig{Stream: info.Config.Name, Follow: true, Inspects: "tail"}
 	if t.filter != "" {
-		cfg.FilterSubjects = []string{t.filter}
+		cfg.Filters = []string{t.filter}
 	}
-	switch {
-	case t.since > 0:
-		start := time.Now().Add(-t.since)
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &start
-		return cfg, 0, nil
-	case !t.lastSet:
-		return cfg, 0, nil
-	case t.last == 0:
-		cfg.DeliverPolicy = jetstream.DeliverNewPolicy
-		return cfg, 0, nil
+	if t.since > 0 {
+		cfg.Since = time.Now().Add(-t.since)
 	}
-	info, err := stream.Info(ctx)
-	if err != nil {
-		return cfg, 0, err
+	cfg.New = t.lastSet && t.last == 0
+	if t.last == 0 {
+		reader, err := stream.Open(ctx, link, cfg)
+		return reader, 0, err
 	}
-	first, end := info.State.FirstSeq, info.State.LastSeq+1
-	cfg.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
+	first, end := max(info.State.FirstSeq, 1), info.State.LastSeq+1
 	for back := t.last; ; back *= 2 {
-		cfg.OptStartSeq = max(first, 1)
+		cfg.Sequence = first
 		if back < end-min(first, end) {
-			cfg.OptStartSeq = end - back
+			cfg.Sequence = end - back
 		}
-		pending, err := countFrom(ctx, stream, cfg)
-		if err != nil || pending >= t.last || cfg.OptStartSeq <= max(first, 1) {
-			return cfg, pending - min(pending, t.last), err
+		reader, err := stream.Open(ctx, link, cfg)
+		if err != nil {
+			return nil, 0, err
 		}
+		if n := reader.Pending(); n >= t.last || cfg.Sequence == first {
+			return reader, n - min(n, t.last), nil
+		}
+		reader.Close()
 	}
 }
 
-// countFrom returns how many stored messages a consumer would get.
-func countFrom(ctx context.Context, stream jetstream.Stream, cfg jetstream.OrderedConsumerConfig) (uint64, error) {
-	consumer, err := stream.OrderedConsumer(ctx, cfg)
-	if err != nil {
-		return 0, err
-	}
-	info, err := consumer.Info(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return info.NumPending, stream.DeleteConsumer(ctx, info.Name)
-}
-
-func (t *tail) print(w io.Writer, m jetstream.Msg) error {
+func (t *tail) print(w io.Writer, m *stream.Message) error {
 	if t.asJSON {
-		_, err := fmt.Fprintf(w, "%s\n", oneLine(m.Data()))
+		_, err := fmt.Fprintf(w, "%s\n", oneLine(m.Data))
 		return err
 	}
-	line := m.Subject() + "  not an event"
+	line := m.Subject + "  not an event"
 	var e schema.Event
 	var d schema.DeadLetter
-	if json.Unmarshal(m.Data(), &e) == nil && e.SpecVersion != "" {
-		line = eventLine(m.Subject(), &e)
-	} else if json.Unmarshal(m.Data(), &d) == nil && d.Reason != "" {
-		line = fmt.Sprintf("%s  %s  %q  %d bytes", d.ReceivedAt.Format(lineTime), m.Subject(), d.Detail, d.Length)
+	if json.Unmarshal(m.Data, &e) == nil && e.SpecVersion != "" {
+		line = eventLine(m.Subject, &e)
+	} else if json.Unmarshal(m.Data, &d) == nil && d.Reason != "" {
+		line = fmt.Sprintf("%s  %s  %q  %d bytes", d.ReceivedAt.Format(lineTime), m.Subject, d.Detail, d.Length)
 	}
 	_, err := fmt.Fprintln(w, line)
 	return err

@@ -14,8 +14,8 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
-	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/publish/stream"
 )
 
 // The trace that a request of these tests belongs to.
@@ -354,7 +354,7 @@ func TestTraceOfUnclaimed(t *testing.T) {
 	p := startGateway(t, t.TempDir(), "GATEWAY_FALLBACK=true", "GATEWAY_OTLP_ENDPOINT="+c.server.URL, soon)
 	js := natstest.JetStream(t, p.at.NATS)
 	eventually(t, "the fallback works", func() bool {
-		_, err := js.Consumer(t.Context(), "POSTBACKS", publish.FallbackConsumer)
+		_, err := js.Consumer(t.Context(), "POSTBACKS", stream.FallbackConsumer)
 		return err == nil
 	})
 	if status, body := p.post(p.secret(), oneClick("m")); status != http.StatusOK {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
-	"github.com/postback-gateway/gateway/publish"
+	"github.com/postback-gateway/gateway/publish/monitor"
 )
 
 // unclaimed are the options of the command.
@@ -44,7 +44,7 @@ func newUnclaimedCmd() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVar(&u.asJSON, "json", false, "print one JSON object per line")
-	f.DurationVar(&u.since, "since", publish.UnclaimedWhile, "only subjects with an event within this time")
+	f.DurationVar(&u.since, "since", monitor.UnclaimedPeriod, "only subjects with an event within this time")
 	return cmd
 }
 
@@ -53,12 +53,12 @@ func (u *unclaimed) run(ctx context.Context, s *settings.Settings, w, warn io.Wr
 	if err != nil {
 		return err
 	}
-	nc, stream, err := openStream(ctx, store, "postback-gateway unclaimed")
+	link, _, err := openStream(ctx, store, "postback-gateway unclaimed")
 	if err != nil {
 		return err
 	}
-	defer nc.Close()
-	found, err := publish.Unclaimed(ctx, stream, store.Config.Root, time.Now().Add(-u.since))
+	defer link.NC.Close()
+	found, err := monitor.Unclaimed(ctx, link, store.Config.Settings, time.Now().Add(-u.since))
 	switch {
 	case err != nil:
 		return err
@@ -72,7 +72,7 @@ func (u *unclaimed) run(ctx context.Context, s *settings.Settings, w, warn io.Wr
 	}
 }
 
-func printTable(w io.Writer, found []publish.UnclaimedSubject) error {
+func printTable(w io.Writer, found []monitor.UnclaimedSubject) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SUBJECT\tEVENTS\tLAST")
 	for _, s := range found {
@@ -81,7 +81,7 @@ func printTable(w io.Writer, found []publish.UnclaimedSubject) error {
 	return t.Flush()
 }
 
-func printJSON(w io.Writer, found []publish.UnclaimedSubject) error {
+func printJSON(w io.Writer, found []monitor.UnclaimedSubject) error {
 	out := json.NewEncoder(w)
 	for _, s := range found {
 		if err := out.Encode(s); err != nil {

@@ -35,8 +35,6 @@ type Config struct {
 	SyncAlways bool
 	// SyncInterval is how often the server syncs otherwise; 0: its default of 2 minutes.
 	SyncInterval time.Duration
-	// MaxStore bounds all streams together, in bytes; 0: no bound, see unboundedStore.
-	MaxStore int64
 }
 
 // unboundedStore is a bound that is never reached. The server's own default is
@@ -224,7 +222,7 @@ func (s *Server) Failed() error {
 }
 
 func (c *Config) options() *server.Options {
-	opts := &server.Options{
+	return &server.Options{
 		ServerName:        "postback-gateway",
 		Host:              c.Host,
 		Port:              c.Port,
@@ -234,14 +232,10 @@ func (c *Config) options() *server.Options {
 		MaxPayload:        maxPayload,
 		JetStream:         true,
 		StoreDir:          c.storeDir(),
-		JetStreamMaxStore: c.MaxStore,
+		JetStreamMaxStore: unboundedStore,
 		SyncAlways:        c.SyncAlways,
 		SyncInterval:      c.SyncInterval,
 	}
-	if c.MaxStore == 0 {
-		opts.JetStreamMaxStore = unboundedStore
-	}
-	return opts
 }
 
 func (c *Config) storeDir() string { return StoreDir(c.Dir) }

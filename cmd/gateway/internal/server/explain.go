@@ -40,6 +40,7 @@ var clusterVariables = variables{
 	"Relayed":         "GATEWAY_RELAY",
 	"Fallback":        "GATEWAY_FALLBACK",
 	"Tracer":          "",
+	"ServerMetrics":   "",
 }
 
 var embeddedVariables = func() variables {

@@ -25,9 +25,8 @@ func TestEveryFieldHasAVariable(t *testing.T) {
 	config := reflect.TypeFor[publish.Config]()
 	for _, names := range []variables{clusterVariables, embeddedVariables} {
 		fields := 0
-		for i := range config.NumField() {
-			field := config.Field(i)
-			if !field.IsExported() {
+		for _, field := range reflect.VisibleFields(config) {
+			if !field.IsExported() || field.Anonymous {
 				continue
 			}
 			fields++

@@ -20,6 +20,8 @@ import (
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/tracing"
 	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/publish/embedded"
+	"github.com/postback-gateway/gateway/publish/monitor"
+	"github.com/postback-gateway/gateway/publish/relay"
 )
 
 // Addresses are where a running gateway is reached.
@@ -75,12 +77,14 @@ type gateway struct {
 	at       Addresses
 	tracer   trace.Tracer // nil without tracing
 
-	embedded  *embedded.Server // nil without an embedded server
-	publisher *publish.Publisher
-	secrets   *reload.Secrets
-	ready     admin.Readiness
-	notice    time.Duration // for which a stop goes on accepting deliveries
-	failed    chan error    // errors of the listeners
+	embedded      *embedded.Server // nil without an embedded server
+	publisher     *publish.Publisher
+	serverMetrics *monitor.ServerMetrics
+	relayMetrics  *relay.Metrics
+	secrets       *reload.Secrets
+	ready         admin.Readiness
+	notice        time.Duration // for which a stop goes on accepting deliveries
+	failed        chan error    // errors of the listeners
 
 	stops []stop // in the order of the starts
 }

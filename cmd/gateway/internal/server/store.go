@@ -8,6 +8,10 @@ import (
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish"
+	"github.com/postback-gateway/gateway/publish/fallback"
+	"github.com/postback-gateway/gateway/publish/monitor"
+	"github.com/postback-gateway/gateway/publish/relay"
+	"github.com/postback-gateway/gateway/publish/stream"
 )
 
 // Store is where events are stored: the embedded server or the cluster.
@@ -53,14 +57,14 @@ func ConsumerStore(s *settings.Settings) (Store, error) {
 
 // streamConfig is the part of the configuration that is the same for both stores.
 func streamConfig(s *settings.Settings) publish.Config {
-	return publish.Config{
+	return publish.Config{Settings: stream.Settings{
 		Root:            s.SubjectRoot,
 		Stream:          s.Stream,
 		MaxAge:          s.StreamMaxAge,
 		MaxBytes:        s.StreamMaxBytes,
 		DuplicateWindow: s.DuplicateWindow,
 		Fallback:        s.Fallback == "true",
-	}
+	}}
 }
 
 func clusterConfig(s *settings.Settings) publish.Config {
@@ -115,8 +119,19 @@ func (g *gateway) startStore(ctx context.Context) error {
 	return nil
 }
 
+// startPublisher starts what stores deliveries. Without a relay consumers read from there.
 func (g *gateway) startPublisher(ctx context.Context, cfg publish.Config, names variables) error {
+	var err error
+	if g.serverMetrics, err = monitor.NewServerMetrics(g.registry); err != nil {
+		return err
+	}
+	if g.relayMetrics, err = relay.NewMetrics(g.registry); err != nil {
+		return err
+	}
 	cfg.Tracer = g.tracer
+	if !cfg.Relayed {
+		cfg.ServerMetrics = g.serverMetrics
+	}
 	publisher, err := publish.Open(ctx, cfg, names.logger(g.log), g.registry)
 	if err != nil {
 		return names.explain(err)
@@ -124,7 +139,17 @@ func (g *gateway) startPublisher(ctx context.Context, cfg publish.Config, names 
 	g.publisher = publisher
 	g.onStop("publisher", publisher.Close)
 	g.ready.AddCheck("store", func(ctx context.Context) error { return names.explain(publisher.Ready(ctx)) })
+	if !cfg.Relayed {
+		g.startFallback(publisher.Monitor())
+	}
 	return nil
+}
+
+// startFallback starts the fallback, if it is set, where consumers read.
+func (g *gateway) startFallback(m *monitor.Monitor) {
+	if m.Streams.Fallback {
+		g.onStop("fallback", fallback.Start(m, g.log).Close)
+	}
 }
 
 // startRelay relays what the publisher stores on this machine. Problems of the cluster
@@ -132,13 +157,15 @@ func (g *gateway) startPublisher(ctx context.Context, cfg publish.Config, names 
 func (g *gateway) startRelay(ctx context.Context) error {
 	cfg := g.clusterConfig()
 	cfg.MaxBytes = 0 // the setting is for the local stream
-	relay, err := publish.OpenRelay(ctx, g.publisher, cfg, clusterVariables.logger(g.log))
+	cfg.ServerMetrics = g.serverMetrics
+	r, err := relay.Open(ctx, g.publisher, relay.Config{Config: cfg, Metrics: g.relayMetrics, Log: clusterVariables.logger(g.log)})
 	if err != nil {
 		return clusterVariables.explain(err)
 	}
-	g.onStop("relay", relay.Close)
+	g.onStop("relay", r.Close)
+	g.startFallback(r.Cluster())
 	g.ready.AddNote("relay", func(ctx context.Context) string {
-		backlog, err := relay.Backlog(ctx)
+		backlog, err := r.Backlog(ctx)
 		if err != nil {
 			return clusterVariables.explain(err).Error()
 		}

@@ -1,0 +1,27 @@
+package monitor
+
+import "context"
+
+// HeldFrom returns the first sequence that the retention does not purge.
+func (m *Monitor) HeldFrom(ctx context.Context) (uint64, error) {
+	s, err := m.eventStream(ctx)
+	if err != nil {
+		return 0, err
+	}
+	consumers, err := s.consumers(ctx)
+	return s.slowest(consumers).First, err
+}
+
+// DropOld purges what is too old now.
+func (m *Monitor) DropOld(ctx context.Context) error { return m.retention.dropOld(ctx) }
+
+// Purges reports whether the gateway purges from the stream.
+func (m *Monitor) Purges() bool { return m.retention != nil }
+
+// Sample updates all metrics now.
+func (m *Monitor) Sample(ctx context.Context) error {
+	if _, err := m.Refresh(ctx); err != nil {
+		return err
+	}
+	return m.sampleConsumers(ctx)
+}

@@ -1,0 +1,144 @@
+package stream
+
+import (
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/postback-gateway/gateway/publish/natsconn"
+	"github.com/postback-gateway/gateway/schema"
+)
+
+// Spec describes one of the gateway's streams.
+type Spec struct {
+	Suffix      string // of its name, after Settings.Stream
+	Prefix      string // of its subjects, before Settings.Root
+	Description string
+	// RejectsWhenFull keeps all events: a full stream rejects new ones, so that the
+	// platform keeps them. Other streams drop their oldest messages.
+	RejectsWhenFull bool
+	Relayed         bool // a relay moves it to the cluster
+	DeadLetters     bool // it holds dead letters, not events
+	Fallback        bool // only with Settings.Fallback; nothing is lost if it is missing
+}
+
+// The gateway's streams. One more needs a variable here and an entry in Specs.
+var (
+	Events = &Spec{Description: "Events of the postback gateway", RejectsWhenFull: true, Relayed: true}
+
+	Unclaimed = &Spec{Suffix: "_UNCLAIMED", Prefix: "unclaimed.", Fallback: true,
+		Description: "Events that no consumer of the postback gateway's stream asks for"}
+
+	// DeadLetters always has a bound and drops its oldest. A dead letter is a part of a
+	// delivery: a full stream that rejected it would make the gateway reject good events
+	// beside it, as long as somebody sends rubbish.
+	DeadLetters = &Spec{Suffix: "_DEADLETTER", Prefix: schema.DeadLetterRoot, Relayed: true, DeadLetters: true,
+		Description: "What the postback gateway could not make an event of"}
+)
+
+// Specs lists them in the order in which a message gets from one to another.
+var Specs = []*Spec{Events, Unclaimed, DeadLetters}
+
+// The names of the gateway's own durable consumers on the events' stream.
+const (
+	RelayConsumer    = "relay"
+	FallbackConsumer = "fallback"
+)
+
+// Settings are those of the streams. Replicas, MaxAge, MaxBytes and DuplicateWindow
+// apply to streams that have to be created; an existing stream keeps its own.
+type Settings struct {
+	// Root is the first part of the events' subjects.
+	Root string
+	// Stream is the name of the events' stream.
+	Stream string
+	// Replicas is their number. 0: 3 if the servers form a JetStream cluster of at least
+	// that many, else 1.
+	Replicas int
+	// MaxAge is how long messages are kept; 0: forever.
+	MaxAge time.Duration
+	// MaxBytes bounds the events' stream; 0: no bound.
+	MaxBytes int64
+	// DuplicateWindow is how long an id is remembered.
+	DuplicateWindow time.Duration
+	// Relayed says that a relay moves the events on. They are kept until it has,
+	// whatever their age.
+	Relayed bool
+	// Fallback says that unclaimed events are published again.
+	Fallback bool
+}
+
+// MinMessage is the least that a stream must accept as one message, in bytes: a dead
+// letter without its body, with room for long ids and details.
+const MinMessage = 4096
+
+// MinBytes is the least bound of a new stream: the largest message is half of it.
+const MinBytes = 2 * MinMessage
+
+// Check reports what is wrong with the settings. It asks no server.
+func (s *Settings) Check() error {
+	switch {
+	case !server.IsValidLiteralSubject(s.Root):
+		return natsconn.Errorf("Root", "%q is not a subject: expected tokens joined by dots, such as postback.v1", s.Root)
+	case s.Stream == "" || strings.ContainsAny(s.Stream, " \t\r\n.*>/\\"):
+		return natsconn.Errorf("Stream", "%q is not a name of a stream: expected no white space and none of . * > / \\", s.Stream)
+	case s.MaxBytes > 0 && s.MaxBytes < MinBytes:
+		return natsconn.Errorf("MaxBytes", "%d is too small: expected at least %d", s.MaxBytes, MinBytes)
+	default:
+		return nil
+	}
+}
+
+// Name returns the name of a stream.
+func (s *Settings) Name(spec *Spec) string { return s.Stream + spec.Suffix }
+
+// Subjects returns the filter that the stream must capture.
+func (s *Settings) Subjects(spec *Spec) string { return spec.Prefix + s.Root + ".>" }
+
+// Specs lists the streams that must exist.
+func (s *Settings) Specs() []*Spec {
+	var all []*Spec
+	for _, spec := range Specs {
+		if !spec.Fallback || s.Fallback {
+			all = append(all, spec)
+		}
+	}
+	return all
+}
+
+// The bounds of a stream beside the events': without a bound of the events', and at
+// least, so that a small one still accepts several messages of the largest size.
+const (
+	sideBytes    = 1 << 30
+	minSideBytes = 16 << 20
+)
+
+// Config returns how the stream is created. The server does not drop relayed events by
+// their age: the retention does, when they have been moved.
+func (s *Settings) Config(spec *Spec) jetstream.StreamConfig {
+	c := jetstream.StreamConfig{
+		Name:        s.Name(spec),
+		Description: spec.Description,
+		Subjects:    []string{s.Subjects(spec)},
+		Retention:   jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage,
+		Duplicates:  s.DuplicateWindow,
+		Replicas:    s.Replicas,
+		AllowDirect: true,
+		MaxAge:      s.MaxAge,
+	}
+	if spec.RejectsWhenFull {
+		c.Discard, c.MaxBytes = jetstream.DiscardNew, s.MaxBytes
+		if s.Relayed {
+			c.MaxAge = 0
+		}
+		return c
+	}
+	c.Discard, c.MaxBytes = jetstream.DiscardOld, sideBytes
+	if s.MaxBytes > 0 {
+		c.MaxBytes = max(s.MaxBytes/10, minSideBytes)
+	}
+	return c
+}
