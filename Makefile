@@ -7,7 +7,9 @@
 # make powercut cut the power of the gateway's disk under load, CUTS times, half of
 #               them with ext4, a quarter each with xfs and btrfs; needs root, FUSE
 #               and loop devices
-# make bench    the front door (real HTTP, real embedded server), and the relay
+# make bench    the relay
+# make compare  the gateway beside what a team would write by hand, in docs/benchmarks.md;
+#               with BASE beside another gateway
 # make slowdisk the front door on a disk with slow flushes; needs what powercut needs
 # make docs     what is generated in docs/
 # make watch    alert rules and dashboard, with the real Prometheus
@@ -25,14 +27,14 @@ ROUNDS   ?= 50
 CUTS     ?= 60
 BENCHRUNS ?= 5
 BENCHTIME ?= 2s
-TURNS    ?= 40
+
 # One package after the other: some tests look at how soon something is answered.
 ONE = -p 1
 # Pinned here and not in go.mod, so that they stay out of what users build.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
-.PHONY: all build test check format vet staticcheck vuln imports race tidy fuzz crash powercut mkfs bench slowdisk docs watch
+.PHONY: all build test check format vet staticcheck vuln imports race tidy fuzz crash powercut mkfs bench compare slowdisk docs watch
 
 all: build test
 
@@ -95,14 +97,25 @@ mkfs:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get -q update && apt-get -q install -y --no-install-recommends e2fsprogs xfsprogs btrfs-progs || true; fi
 
-# Runs one after the other, so that the variants are interleaved: take the median
-# and the ratio. Sync interleaves by itself, in TURNS. See docs/benchmarks.md.
+# Take the median of the runs.
 bench:
-	$(GO) test -run '^$$' -bench 'Sync$$' -benchtime $(TURNS)x ./cmd/gateway
 	@for run in $$(seq $(BENCHRUNS)); do \
-		$(GO) test -run '^$$' -bench FrontDoor -benchtime $(BENCHTIME) -timeout 30m ./cmd/gateway || exit 1; \
 		$(GO) test -run '^$$' -bench Relay -benchtime 200000x ./publish/relay || exit 1; \
 	done
+
+# SCENARIOS=interval,group  only those
+# SHORT=1                   a minute to see that everything works; writes bin/compare
+# BASE=path                 another gateway instead of the rivals; writes nothing.
+#                           BASE=bin/gateway ENV="GOGC=400" compares settings
+# ENV, BASE_ENV             further settings of the gateway and of the base
+# DIR=path                  for the stores, on a disk; else that of temporary files
+# TURNS=16                  of each contestant; 40 with BASE where it is not set
+COMPARE = -gateway bin/gateway -base "$(BASE)" -env "$(ENV)" -base-env "$(BASE_ENV)" -scenarios "$(SCENARIOS)" \
+	-rounds $(or $(TURNS),0) $(if $(DIR),-dir "$(DIR)") $(if $(SHORT),-short) $(if $(BASE),,-docs $(if $(SHORT),bin/compare,docs))
+
+compare: build
+	@mkdir -p bin/compare && cp docs/benchmarks.md bin/compare/
+	$(GO) run ./cmd/gateway/internal/compare $(COMPARE)
 
 slowdisk: mkfs
 	@for run in $$(seq $(BENCHRUNS)); do \

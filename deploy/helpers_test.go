@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -84,8 +85,9 @@ func duration(t *testing.T, name string) time.Duration {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(out)) {
-		// The columns are the variable, its type and the default.
-		if fields := strings.Fields(line); len(fields) > 2 && fields[0] == name {
+		// The columns are the variable, its type and the default, with two spaces or more
+		// between them.
+		if fields := regexp.MustCompile(` {2,}`).Split(line, -1); len(fields) > 2 && fields[0] == name {
 			d, err := time.ParseDuration(fields[2])
 			if err != nil {
 				t.Fatal(err)

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,233 +10,86 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// batch collects what a delivery holds, in its order.
+// batch collects the items of one delivery, in their order.
 type batch struct {
+	account    string // from the webhook's path; empty if the body names it
 	receivedAt time.Time
 	includeRaw bool
+	isUTF8     bool // the whole body is; if not, each item is checked
 
 	items   []schema.Item
-	notJSON bool                   // the body is no JSON object, and the only item
-	ignored map[string]int         // by platform
-	undated map[*schema.Event]bool // whose time is that of the receipt
+	notJSON bool           // the body is not a JSON object, and the only item
+	ignored map[string]int // by platform
 
-	rejected int // malformed items so far
-	surplus  int // those of them that have no item of their own
+	malformed int // items so far
+	surplus   int // malformed items without a dead letter of their own
 }
 
-// source is one platform behind Meta's webhook: its name in events, and what
-// takes an element of its deliveries apart.
-type source struct {
-	platform string
-	decode   func(*batch, element)
-}
+const (
+	// maxDetail is the longest detail of a dead letter, in bytes.
+	maxDetail = 300
+	// maxDeadLetters is how many malformed items of a delivery become dead letters of
+	// their own. A body of four million bytes can hold two million of them, more than a
+	// store accepts during one request. The platform would deliver it forever.
+	maxDeadLetters = 1000
+)
 
-// sources are the platforms by the object of a delivery. One file and one row each.
-var sources = map[string]source{
-	"page":           {schema.Messenger, (*batch).messenger},
-	"instagram":      {schema.Instagram, (*batch).instagram},
-	objectOfWhatsApp: {schema.WhatsApp, (*batch).whatsapp},
-}
+var errNotUTF8 = errors.New("the item is not UTF-8, which every JSON text has to be")
 
-// bareSource is the object of a bare sample, which does not name one: it is told
-// by what only one platform has. Most fields are the same on Instagram and
-// Messenger; those count as a page's.
-func bareSource(body []byte) string {
-	var sample struct {
-		Field hint `json:"field"`
-		Value struct {
-			Product hint `json:"messaging_product"`
-		} `json:"value"`
-	}
-	switch err := decode(body, &sample); {
+// add adds the event that was decoded from an item. If err is not nil, or the event is
+// malformed, it adds a dead letter. An item without a kind is ignored.
+func (b *batch) add(e *event, err error) {
+	switch {
 	case err != nil:
-	case sample.Value.Product == "whatsapp":
-		return objectOfWhatsApp
-	case sample.Field == fieldInstagramReferral:
-		return "instagram"
+	case e.Kind == "":
+		b.ignore(e.Platform, 1)
+	default:
+		err = b.addEvent(e)
 	}
-	return "page"
-}
-
-// readMeta reads a delivery of Meta. A body that is no JSON object becomes a dead
-// letter as a whole.
-func (b *batch) readMeta(body []byte) {
-	envelopes, err := readEnvelopes(body)
 	if err != nil {
-		b.notJSON = true
-		b.reject(schema.UnknownPlatform, schema.ReasonNotJSON, body, err.Error())
-		return
+		b.deadLetter(e.Platform, schema.ReasonMalformed, e.body, e.note+describeError(err))
 	}
-	for i := range envelopes {
-		b.envelope(&envelopes[i])
-	}
-	b.keepSurplus(body)
 }
 
-func (b *batch) ignore(platform string, n int) {
-	if n == 0 {
-		return
+// addEvent completes an event. The error says why it is malformed.
+func (b *batch) addEvent(e *event) error {
+	if !b.isUTF8 && !utf8.Valid(e.body) {
+		return errNotUTF8
 	}
+	e.ReceivedAt = b.receivedAt
+	if b.includeRaw {
+		// Left out if it is not safe inside an event: the click matters more.
+		e.Raw, _ = schema.SafeJSON(e.body)
+	}
+	at, hasTime := parseTime(e.timestamp)
+	if !hasTime {
+		at = b.receivedAt
+	}
+	route := e.parsePayload()
+	complete, err := schema.New(e.eventID(), at, e.Data)
+	if err != nil {
+		return err
+	}
+	b.items = append(b.items, schema.Item{Event: complete, Undated: !hasTime, Route: route, Body: e.body})
+	return nil
+}
+
+// ignore counts well-formed items that are not events.
+func (b *batch) ignore(platform string, n int) {
 	if b.ignored == nil {
 		b.ignored = make(map[string]int)
 	}
 	b.ignored[platform] += n
 }
 
-func (b *batch) envelope(e *envelope) {
-	object := e.object
-	if object == "" && len(e.elements) == 1 && e.elements[0].list == listBare {
-		object = bareSource(e.elements[0].body)
-	}
-	from, known := sources[object]
-	if !known {
-		from.platform = schema.UnknownPlatform
-	}
-	b.ignore(from.platform, e.others)
-	for _, element := range e.elements {
-		switch {
-		case element.fault != "":
-			b.reject(from.platform, schema.ReasonMalformed, element.body, element.fault)
-		case !known:
-			b.ignore(from.platform, 1)
-		default:
-			from.decode(b, element)
-		}
-	}
-}
-
-// interaction is what a platform's decoder found, before it is an event.
-type interaction struct {
-	platform  string
-	account   string
-	user      schema.User
-	kind      schema.Kind
-	channel   schema.Channel
-	title     string
-	id        string // the platform's own; empty where it has none
-	messageID string // of the message, where that is no id of the interaction
-	timestamp stamp
-	payload   string
-	referral  *schema.Referral
-	body      []byte
-	enrich    func(*schema.Data) // sets what only this platform tells; or nil
-}
-
-// add makes an event of an interaction, or a dead letter where it is malformed.
-func (b *batch) add(i interaction) {
-	item, err := b.item(i)
-	if err != nil {
-		b.reject(i.platform, schema.ReasonMalformed, i.body, err.Error())
-		return
-	}
-	b.items = append(b.items, item)
-}
-
-var errNotUTF8 = errors.New("the item is not UTF-8, which every JSON text has to be")
-
-func (b *batch) item(i interaction) (schema.Item, error) {
-	if !utf8.Valid(i.body) {
-		return schema.Item{}, errNotUTF8
-	}
-	d := schema.Data{
-		Platform: i.platform, Account: schema.Account{ID: i.account}, User: i.user,
-		Kind: i.kind, Channel: i.channel, Title: i.title, MessageID: cmp.Or(i.messageID, i.id),
-		Referral: i.referral, ReceivedAt: b.receivedAt,
-	}
-	var route schema.Route
-	d.Payload, route = i.route()
-	if i.enrich != nil {
-		i.enrich(&d)
-	}
-	if b.includeRaw {
-		// What is not safe inside an event is left out: the click matters more.
-		d.Raw, _ = schema.Foreign(i.body)
-	}
-	at, ok := moment(i.timestamp)
-	if !ok {
-		at = b.receivedAt
-	}
-	event, err := schema.New(i.eventID(), at, d)
-	if !ok {
-		b.markUndated(event)
-	}
-	return schema.Item{Event: event, Route: route, Body: i.body}, err
-}
-
-func (b *batch) markUndated(e *schema.Event) {
-	if b.undated == nil {
-		b.undated = make(map[*schema.Event]bool)
-	}
-	b.undated[e] = true
-}
-
-// route tells by what the event is published: a payload of the bot's own, or
-// else what kind it is.
-func (i *interaction) route() (*schema.Payload, schema.Route) {
-	payload, route := schema.ParsePayload(i.payload)
-	switch {
-	case i.payload != "":
-		return &payload, route
-	case i.kind == schema.KindReferral:
-		return nil, schema.RouteReferral(i.ref())
-	case i.kind == schema.KindOptin:
-		return nil, schema.RouteOptin(i.ref())
-	default:
-		return nil, route
-	}
-}
-
-func (i *interaction) ref() string {
-	if i.referral == nil {
-		return ""
-	}
-	return i.referral.Ref
-}
-
-// eventID is the same for every delivery of the interaction. The same message
-// can come on two channels, by which it is two events: only one has a payload.
-func (i *interaction) eventID() string {
-	switch {
-	case i.id == "":
-		return schema.DeriveID(schema.Identity{
-			Platform: i.platform, Account: i.account, User: i.user, Timestamp: string(i.timestamp),
-			Kind: i.kind, Payload: i.payload, Ref: i.ref(), MessageID: i.messageID,
-		})
-	case i.channel == schema.ChannelStandby:
-		return i.id + schema.StandbySuffix
-	default:
-		return i.id
-	}
-}
-
-// channel follows from where the element stood.
-func (e element) channel() schema.Channel {
-	switch e.list {
-	case listStandby:
-		return schema.ChannelStandby
-	case listBare:
-		return schema.ChannelTest
-	default:
-		return schema.ChannelPrimary
-	}
-}
-
-const (
-	// detailLimit keeps the detail of a dead letter short, in bytes.
-	detailLimit = 300
-	// letterLimit is how many malformed items of a delivery are kept one by one. A
-	// body of four million bytes can hold two million of them, more than a store
-	// takes in the time of a request, and the platform would deliver it for ever.
-	letterLimit = 1000
-)
-
-func (b *batch) reject(platform string, reason schema.Reason, body []byte, detail string) {
-	if b.rejected++; b.rejected > letterLimit {
+// deadLetter adds a dead letter.
+func (b *batch) deadLetter(platform string, reason schema.Reason, body []byte, detail string) {
+	if b.malformed++; b.malformed > maxDeadLetters {
 		b.surplus++
 		return
 	}
-	if len(detail) > detailLimit {
-		detail = strings.ToValidUTF8(detail[:detailLimit], "") + "…"
+	if len(detail) > maxDetail {
+		detail = strings.ToValidUTF8(detail[:maxDetail], "") + "…"
 	}
 	b.items = append(b.items, schema.Item{
 		Rejection: schema.Rejection{Reason: reason, Detail: detail, Platform: platform, ReceivedAt: b.receivedAt},
@@ -245,14 +97,86 @@ func (b *batch) reject(platform string, reason schema.Reason, body []byte, detai
 	})
 }
 
-// keepSurplus keeps the whole delivery where it has more malformed items than are
-// kept one by one.
-func (b *batch) keepSurplus(body []byte) {
-	if b.surplus == 0 {
-		return
-	}
+// deadLetterBody adds a dead letter for a whole body that is not a JSON object.
+func (b *batch) deadLetterBody(platform string, body []byte, err error) {
+	b.notJSON = true
+	b.deadLetter(platform, schema.ReasonNotJSON, body, err.Error())
+}
+
+// deadLetterSurplus adds a dead letter for the whole body, which has more than
+// maxDeadLetters malformed items.
+func (b *batch) deadLetterSurplus(platform string, body []byte) {
 	detail := fmt.Sprintf("%d more malformed items: the whole delivery is kept", b.surplus)
-	b.surplus-- // one of them is told by this dead letter's own outcome
-	b.rejected = 0
-	b.reject(schema.UnknownPlatform, schema.ReasonMalformed, body, detail)
+	b.surplus-- // this dead letter stands for one of them
+	b.malformed = 0
+	b.deadLetter(platform, schema.ReasonMalformed, body, detail)
+}
+
+// event is what a decoder reads from one item. [batch.add] completes it: it splits the
+// payload and derives what is missing. Platform and body are always set.
+type event struct {
+	schema.Data           // without a kind if the item is not an event
+	id          string    // the platform's own; empty if there is none
+	timestamp   timestamp // as the platform sent it
+	body        []byte    // the item as the platform sent it
+	note        string    // what the detail of a dead letter starts with; usually empty
+}
+
+// newPayload returns a payload that is not split yet; nil if there is none.
+func newPayload(raw string) *schema.Payload {
+	if raw == "" {
+		return nil
+	}
+	return &schema.Payload{Raw: raw}
+}
+
+// parsePayload splits the payload and returns the route. An event without a payload is
+// routed by its kind.
+func (e *event) parsePayload() schema.Route {
+	switch {
+	case e.Payload != nil:
+		onKeyboard := e.Payload.OnKeyboard
+		var route schema.Route
+		*e.Payload, route = schema.ParsePayload(e.Payload.Raw)
+		e.Payload.OnKeyboard = onKeyboard
+		return route
+	case e.Kind == schema.KindReferral:
+		return schema.RouteReferral(e.ref())
+	case e.Kind == schema.KindOptin:
+		return schema.RouteOptin(e.ref())
+	default:
+		_, route := schema.ParsePayload("")
+		return route
+	}
+}
+
+func (e *event) ref() string {
+	if e.Referral == nil {
+		return ""
+	}
+	return e.Referral.Ref
+}
+
+// eventID returns the same id for every delivery of the item. One message can come on
+// two channels and is two events then, because only one has a payload.
+func (e *event) eventID() string {
+	switch {
+	case e.id == "":
+		return e.deriveID()
+	case e.Channel == schema.ChannelStandby:
+		return e.id + schema.StandbySuffix
+	default:
+		return e.id
+	}
+}
+
+func (e *event) deriveID() string {
+	identity := schema.Identity{
+		Platform: e.Platform, Account: e.Account.ID, User: e.User, Timestamp: string(e.timestamp),
+		Kind: e.Kind, Ref: e.ref(), MessageID: e.MessageID,
+	}
+	if e.Payload != nil {
+		identity.Payload = e.Payload.Raw
+	}
+	return schema.DeriveID(identity)
 }

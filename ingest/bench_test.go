@@ -16,8 +16,8 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// BenchmarkDelivery is the way of a delivery without sockets and store: what the
-// gateway itself adds. See cmd/gateway for the whole way.
+// BenchmarkDelivery measures a delivery without sockets and store: what the gateway
+// itself adds. cmd/gateway has a benchmark of everything.
 func BenchmarkDelivery(b *testing.B) {
 	for name, events := range map[string]int{"events=1": 1, "events=20": 20} {
 		b.Run(name, func(b *testing.B) {
@@ -46,7 +46,7 @@ func BenchmarkDelivery(b *testing.B) {
 	}
 }
 
-// BenchmarkLine is the line of a delivery alone.
+// BenchmarkLine measures only the log line of a delivery.
 func BenchmarkLine(b *testing.B) {
 	for name, handler := range map[string]slog.Handler{
 		"off": slog.DiscardHandler, "json": slog.NewJSONHandler(io.Discard, nil), "text": slog.NewTextHandler(io.Discard, nil),
@@ -56,7 +56,7 @@ func BenchmarkLine(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			d := &delivery{began: time.Now(), platform: schema.Telegram, bot: testBot, counts: counts{accepted: 1}}
+			d := &delivery{received: time.Now(), hook: server.hooks[labelTelegram], batch: batch{account: testBot}, counts: counts{accepted: 1}}
 			b.ReportAllocs()
 			for b.Loop() {
 				server.logDelivery(b.Context(), d, nil)

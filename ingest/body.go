@@ -10,90 +10,88 @@ import (
 	"sync/atomic"
 )
 
-// LargestBody is the most that Config.MaxBodyBytes may be: what all bodies that are
-// being read may take together, in bytes.
+// LargestBody is the upper limit of Config.MaxBodyBytes, in bytes: one body cannot use
+// more memory than all bodies together.
 const LargestBody = readBudget
 
 const (
-	// firstRead is what every request may send at once, in bytes: nearly all
-	// deliveries fit. Buffers of this size are used again.
+	// firstRead is how much every request can send at once, in bytes. Nearly all
+	// deliveries fit. Buffers of this size are reused.
 	firstRead = 16 << 10
-	// readBudget bounds what all bodies together take beyond their firstRead,
-	// in bytes. A sender has to deliver what it is charged for, and has not shown
-	// that it is the platform yet; small deliveries pass whatever large ones do.
+	// readBudget limits the memory of all bodies together beyond their firstRead, in
+	// bytes. Senders are not authenticated yet, so a body reserves only as much as has
+	// arrived. Large deliveries never block small ones.
 	readBudget = 256 << 20
 
-	// decodeBudget bounds what the events of all large deliveries together take, in
-	// bytes. One that needs more than all of it is taken apart alone.
+	// decodeBudget limits the memory for the events of all large deliveries together, in
+	// bytes. A delivery that needs more than all of it is decoded alone.
 	decodeBudget = 256 << 20
-	// decodedSize is how many bytes the events of a delivery take for each of its
-	// own: six for clicks as they are, up to eighteen for the smallest there can be.
+	// decodedSize is how many bytes the events of a delivery take for each byte of its
+	// body: about 6 for usual clicks, up to 18 for the smallest possible ones.
 	decodedSize = 16
 )
 
-// body is the bytes of one request, and what of the budget they are charged with.
+// body is the body of one request and the memory that it has reserved.
 type body struct {
-	bytes   []byte
-	charged int64
-	spent   *atomic.Int64
-	decoded int64 // charged for what it is taken apart into
-	apart   *atomic.Int64
+	bytes []byte
+
+	readMemory, decodeMemory     *atomic.Int64 // of the server
+	readReserved, decodeReserved int64
 }
 
 var bodies = sync.Pool{New: func() any { return &body{bytes: make([]byte, 0, firstRead)} }}
 
 func (s *Server) newBody() *body {
 	b := bodies.Get().(*body)
-	b.spent, b.apart = &s.spent, &s.apart
+	b.readMemory, b.decodeMemory = &s.readMemory, &s.decodeMemory
 	return b
 }
 
-// release gives buffer and budget back; nothing may use the bytes any more. A
-// buffer that has grown is left to the collector: the next request has not been
-// charged for it, and one burst must not hold memory for ever.
+// release frees the buffer and the memory; nothing may use the bytes afterwards. Larger
+// buffers are not reused: the next request has not reserved that memory.
 func (b *body) release() {
-	b.spent.Add(-b.charged)
-	b.apart.Add(-b.decoded)
-	b.charged, b.decoded = 0, 0
+	b.readMemory.Add(-b.readReserved)
+	b.decodeMemory.Add(-b.decodeReserved)
+	b.readReserved, b.decodeReserved = 0, 0
 	if cap(b.bytes) == firstRead {
 		b.bytes = b.bytes[:0]
 		bodies.Put(b)
 	}
 }
 
-// grow makes room for more, at most up to limit.
+// grow doubles the buffer, up to limit.
 func (b *body) grow(limit int64) error {
 	size := min(2*int64(cap(b.bytes)), limit)
 	more := size - int64(cap(b.bytes))
-	if b.spent.Add(more) > readBudget {
-		b.spent.Add(-more)
+	if b.readMemory.Add(more) > readBudget {
+		b.readMemory.Add(-more)
 		return errBusy
 	}
-	b.charged += more
+	b.readReserved += more
 	larger := make([]byte, len(b.bytes), size)
 	copy(larger, b.bytes)
 	b.bytes = larger
 	return nil
 }
 
-// takeApart charges for the events of a body whose sender is known, and refuses
-// while those of others take too much. Small bodies pass whatever large ones do: the
-// number of deliveries in flight bounds them.
-func (b *body) takeApart() error {
+// reserveDecoded reserves memory for the events of an authenticated delivery. It fails
+// while other large deliveries use too much. Small bodies need no reservation, because
+// the number of deliveries in flight limits them.
+func (b *body) reserveDecoded() error {
 	if len(b.bytes) <= firstRead {
 		return nil
 	}
-	more := decodedSize * int64(len(b.bytes))
-	if b.apart.Add(more) > max(decodeBudget, more) {
-		b.apart.Add(-more)
+	size := decodedSize * int64(len(b.bytes))
+	if b.decodeMemory.Add(size) > max(decodeBudget, size) {
+		b.decodeMemory.Add(-size)
 		return errBusy
 	}
-	b.decoded = more
+	b.decodeReserved = size
 	return nil
 }
 
-// read fills the buffer, which grows with what has really arrived: a
-// Content-Length alone takes no memory.
+// read reads everything. The buffer grows with the bytes that have arrived: a
+// Content-Length alone reserves no memory.
 func (b *body) read(from io.Reader, limit int64) error {
 	for {
 		if len(b.bytes) == cap(b.bytes) {
@@ -112,9 +110,8 @@ func (b *body) read(from io.Reader, limit int64) error {
 	}
 }
 
-// checkHead refuses what the header alone tells to be wrong, before a byte of
-// the body is read.
-func (s *Server) checkHead(r *http.Request) error {
+// checkHeaders rejects a request whose headers are wrong, before its body is read.
+func (s *Server) checkHeaders(r *request) error {
 	if r.ContentLength > s.cfg.MaxBodyBytes {
 		return errTooLarge
 	}
@@ -124,8 +121,8 @@ func (s *Server) checkHead(r *http.Request) error {
 	return nil
 }
 
-// isJSON takes application/json and every +json type, with any parameters, and
-// no type at all.
+// isJSON accepts application/json and every +json type, with any parameters, and a
+// missing type.
 func isJSON(contentType string) bool {
 	if contentType == "" || contentType == "application/json" {
 		return true
@@ -135,12 +132,12 @@ func isJSON(contentType string) bool {
 }
 
 // readBody reads the whole body into b.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, b *body) error {
+func (s *Server) readBody(w http.ResponseWriter, r *request, b *body) error {
 	limit := s.cfg.MaxBodyBytes
 	if r.ContentLength > 0 {
 		limit = r.ContentLength
 	}
-	// One byte more than the limit: the end has to be seen.
+	// One byte more than the limit, to read the end.
 	err := b.read(http.MaxBytesReader(w, r.Body, s.cfg.MaxBodyBytes), max(limit+1, firstRead))
 	var tooLarge *http.MaxBytesError
 	switch {

@@ -8,15 +8,15 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// TestDecodeBudget: what large deliveries are taken apart into is bounded for all of
-// them together; small ones pass, and a single one does, however large.
+// TestDecodeBudget: the memory for the events of all large deliveries is limited. Small
+// deliveries always pass, and so does a single large one.
 func TestDecodeBudget(t *testing.T) {
 	ts := newTestServer(t, nil)
 	large := okPostback + strings.Repeat(" ", firstRead)
 	charged := int64(decodedSize * len(large))
 	var during int64
 	ts.pub.publish = func(_ context.Context, items []schema.Item) ([]schema.Outcome, error) {
-		during = ts.apart.Load()
+		during = ts.decodeMemory.Load()
 		return []schema.Outcome{schema.Stored}, nil
 	}
 	for _, test := range []struct {
@@ -33,20 +33,20 @@ func TestDecodeBudget(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			during = 0
-			ts.apart.Store(test.others)
+			ts.decodeMemory.Store(test.others)
 			if a := ts.post(t, []byte(test.body), nil); a.status != test.status || during != test.want {
 				t.Errorf("got %d %s with %d bytes charged, want %d with %d", a.status, a.body, during, test.status, test.want)
 			}
-			if left := ts.apart.Load(); left != test.others {
+			if left := ts.decodeMemory.Load(); left != test.others {
 				t.Errorf("%d bytes are charged afterwards, want %d", left, test.others)
 			}
 		})
 	}
 	t.Run("larger than the budget", func(t *testing.T) {
 		b := ts.newBody()
-		ts.apart.Store(0)
+		ts.decodeMemory.Store(0)
 		b.bytes = make([]byte, decodeBudget/decodedSize+1)
-		if err := b.takeApart(); err != nil {
+		if err := b.reserveDecoded(); err != nil {
 			t.Error(err)
 		}
 		b.release()

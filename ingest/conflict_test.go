@@ -9,8 +9,8 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// TestConflictingDuplicates: an id that comes with two payloads or users is a
-// duplicate by the contract, and a click that is lost: the log tells.
+// TestConflictingDuplicates: by the contract, two events with one id are duplicates. If
+// they differ, a click is lost, and the log says so.
 func TestConflictingDuplicates(t *testing.T) {
 	click := func(mid, user, payload string) simulate.Click {
 		return simulate.Click{Account: "1", ID: mid, User: user, Payload: payload}

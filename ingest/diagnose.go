@@ -3,49 +3,43 @@ package ingest
 import (
 	"bytes"
 	"crypto/hmac"
-	"net/http"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// Anybody can send a wrong signature, and to diagnose one costs as much as many
-// valid deliveries.
+// Diagnosing a wrong signature costs as much as many valid deliveries, and anybody can
+// send one.
 const (
-	diagnoseLimit     = 16 << 10 // the largest body that is diagnosed, in bytes
-	diagnosePerSecond = 4
+	maxDiagnosedBody   = 16 << 10 // in bytes
+	diagnosesPerSecond = 4
 )
 
-// canDiagnose reports whether body may be a re-encoded delivery: a JSON object, which
-// is not parsed for it.
+// canDiagnose reports whether body can be a re-encoded delivery: it looks like a JSON
+// object.
 func canDiagnose(body []byte) bool {
-	if len(body) > diagnoseLimit {
+	if len(body) > maxDiagnosedBody {
 		return false
 	}
 	object := bytes.TrimSpace(body)
 	return bytes.HasPrefix(object, []byte("{")) && bytes.HasSuffix(object, []byte("}")) && utf8.Valid(object)
 }
 
-// diagnose looks for a better reason for a mismatch than that it is one. Only
-// called after the real check has failed; nothing that it finds makes a request
-// accepted.
-func (v verifier) diagnose(header http.Header, body []byte) signatureError {
-	signature, err := readSignature(header)
-	if err != nil {
-		return reasonMismatch
-	}
+// diagnose returns the reason why a signature does not match. It is only called for
+// requests that are rejected.
+func diagnose(keys [][]byte, signature digest, body []byte) *rejection {
 	for _, original := range originals(body) {
-		for _, secret := range v.secrets {
-			if hmac.Equal(sign(secret, original), signature) {
-				return reasonReencoded
+		for _, key := range keys {
+			if hmac.Equal(sign(key, original), signature[:]) {
+				return rejectReencoded
 			}
 		}
 	}
-	return reasonMismatch
+	return rejectMismatch
 }
 
-// originals returns what Meta may have signed where body is a re-encoded form of
-// it: Meta writes compact JSON with non-ASCII characters, and often slashes, escaped.
+// originals returns what Meta may have signed if body was re-encoded. Meta writes
+// compact JSON and escapes non-ASCII characters, and often slashes.
 func originals(body []byte) [][]byte {
 	return [][]byte{
 		bytes.TrimSpace(body),
@@ -62,25 +56,24 @@ type encoding struct {
 	slashes bool // \/ for /
 }
 
-// reencode writes JSON without white space between its tokens and with the
-// escapes of e. It need not understand the JSON: a wrong guess only means that
-// no signature fits.
+// reencode writes JSON without white space between tokens and with the escapes of e. It
+// does not validate the JSON: after a mistake the signature does not match, as before.
 func reencode(body []byte, e encoding) []byte {
 	out := make([]byte, 0, len(body)+len(body)/4)
-	quoted := false
+	inString := false
 	for i := 0; i < len(body); {
 		r, size := utf8.DecodeRune(body[i:])
 		switch {
 		case r == '"':
-			quoted = !quoted
+			inString = !inString
 			out = append(out, '"')
-		case !quoted && (r == ' ' || r == '\t' || r == '\n' || r == '\r'):
-		case quoted && r == '\\' && i+1 < len(body):
+		case !inString && (r == ' ' || r == '\t' || r == '\n' || r == '\r'):
+		case inString && r == '\\' && i+1 < len(body):
 			size = 2 // the escaped character has no meaning of its own
 			out = append(out, body[i:i+2]...)
-		case quoted && r == '/' && e.slashes:
+		case inString && r == '/' && e.slashes:
 			out = append(out, '\\', '/')
-		case quoted && r > unicode.MaxASCII && e.ascii:
+		case inString && r > unicode.MaxASCII && e.ascii:
 			out = appendEscaped(out, r)
 		default:
 			out = append(out, body[i:i+size]...)

@@ -1,27 +1,26 @@
-// Package ingest is the side of the gateway that faces the internet: it takes
-// the platforms' webhook requests, verifies them, makes one [schema.Event] of
-// every interaction in them and hands these to a [Publisher].
+// Package ingest receives the platforms' webhook requests on the public listener. It
+// authenticates them, decodes every click in them to a [schema.Event] and gives these to
+// a [Publisher].
 //
-// The way of a delivery, top to bottom:
+// The steps of a delivery are in pipeline.go, and are the same for every platform:
 //
-//	Server.ServeHTTP    the route table, the metrics
-//	readBody            the size limit, one read
-//	verifier.verify     the signature over the raw bytes, before anything is parsed
-//	Server.begin        a delivery of a known sender: from here on it is logged and traced
-//	readEnvelopes       one walk over the JSON that finds the elements
-//	sources             a row per platform: an element becomes interactions
-//	batch               an interaction becomes an event, or a dead letter
-//	Publisher.Publish   stored, or 503
-//	Server.conclude     the one line in the log, the end of the span, the answer
+//	Server.ServeHTTP      finds the webhook, counts the request, writes error responses
+//	Server.deliver        the steps from the headers to the response
+//	Server.checkHeaders   checks size and media type
+//	webhook.authenticate  checks the headers; its check later verifies the body's raw bytes
+//	Server.readBody       reads the body within the limits
+//	Server.process        occupies a slot, decodes and publishes
+//	webhook.decode        splits the body into items and decodes each
+//	batch.add             completes an event; a malformed one becomes a dead letter
+//	Server.publish        waits until the Publisher has stored every item
+//	Server.respond        writes the log line, ends the span, answers
 //
-// Messenger and Instagram deliver the same messaging items: messaging.go reads
-// them, and messenger.go and instagram.go hold what differs.
-// Telegram sends one update at a time to a path for each bot, with a secret in the
-// header: telegramBots.verify and batch.readTelegram stand in for the middle.
+// What differs between webhooks is a row in the table in webhook.go. Meta's webhook
+// serves several platforms: meta.go has their table, and envelope.go splits a delivery
+// into items. Messenger and Instagram have the same items, which messaging.go decodes.
+// WhatsApp is in whatsapp.go, Telegram in telegram.go; signature.go and token.go
+// authenticate them.
 //
-// The secrets of all this are one immutable value behind a pointer: SetSecrets puts
-// another one in its place while requests come in.
-//
-// An error on this way becomes an answer in one place, [problem]. A new platform
-// is a file with a decode function, a row in sources and a folder in testdata.
+// An error becomes a response in one place, problem.go. CONTRIBUTING.md says how to add a
+// platform.
 package ingest

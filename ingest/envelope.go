@@ -7,44 +7,52 @@ import (
 	"io"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/postback-gateway/gateway/schema"
 )
 
-// element is one entry of a list in a delivery of Meta: an item of
+// rawItem is one item of a delivery to Meta's webhook, not decoded yet: an item of
 // entry[].messaging or entry[].standby, or a change of entry[].changes.
-type element struct {
-	entryID string // of the entry that it stands in; the page's or account's id
+type rawItem struct {
+	entryID string // of its entry: the id of the page or account
 	list    string
 	body    []byte // a part of the delivery's buffer
-	fault   string // why body is not what should stand there; else empty
+	fault   string // why body is malformed; else empty
 }
 
-// The lists of an entry that can hold interactions, and the bare form of the
-// dashboard's Test button.
+// The lists of an entry that can hold events, and the sample of the dashboard's Test
+// button, which has no entry.
 const (
 	listMessaging = "messaging"
 	listStandby   = "standby"
 	listChanges   = "changes"
-	listBare      = "bare"
+	listSample    = "sample"
 )
 
-// envelope is a delivery of Meta with its elements found and not yet looked into.
-type envelope struct {
-	object   string // "page", "instagram" …; empty in the bare form of the Test button
-	elements []element
-	others   int // well-formed parts that hold no element
+// channel follows from the list that the item was in.
+func (item *rawItem) channel() schema.Channel {
+	switch item.list {
+	case listStandby:
+		return schema.ChannelStandby
+	case listSample:
+		return schema.ChannelTest
+	default:
+		return schema.ChannelPrimary
+	}
 }
 
-// lenient reads what is wrong inside one element without giving up the others:
-// the strictness that an event needs is applied to each element on its own.
-// Duplicate names are allowed because RFC 8259 allows them; see lastMembers.
-var lenient = []jsontext.Options{jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)}
+// envelope is a delivery to Meta's webhook, split into items that are not decoded yet.
+type envelope struct {
+	object  string // "page", "instagram" …; empty for a sample
+	items   []rawItem
+	ignored int // well-formed parts without an item
+}
 
-// readEnvelopes walks once over a body: an object, or an array of them (so come
-// the examples in Instagram's documents). The error means that the body is
-// neither; nothing of it is used then.
+// readEnvelopes walks once over a body: an object, or an array of them, as in the
+// examples of Instagram's documents. The error means that the body is neither; nothing
+// of it is used then.
 func readEnvelopes(body []byte) ([]envelope, error) {
-	// From a bytes.Buffer the decoder reads in place.
-	w := walker{body: body, dec: jsontext.NewDecoder(bytes.NewBuffer(body), lenient...)}
+	w := newWalker(body)
 	var err error
 	switch w.dec.PeekKind() {
 	case '{':
@@ -55,19 +63,22 @@ func readEnvelopes(body []byte) ([]envelope, error) {
 		_, err = w.value()
 	}
 	if err == nil {
-		_, err = w.dec.ReadToken() // nothing may follow
+		_, err = w.dec.ReadToken() // has to be the end
 	}
 	switch {
 	case !errors.Is(err, io.EOF):
-		return nil, syntaxFault(err)
-	case !w.isDelivery:
-		return nil, errors.New("the body is JSON, but no object")
+		return nil, describeSyntaxError(err)
+	case !w.hasObject:
+		return nil, errNotObject
 	}
 	return w.envelopes, nil
 }
 
-// syntaxFault says where the body stops to be JSON.
-func syntaxFault(err error) error {
+var errNotObject = errors.New("the body is JSON, but not an object")
+
+// describeSyntaxError says where the body is not JSON. A nil error means that another
+// value follows.
+func describeSyntaxError(err error) error {
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) {
 		return fmt.Errorf("not JSON at byte %d: %w", syntax.ByteOffset, syntax.Err)
@@ -78,90 +89,93 @@ func syntaxFault(err error) error {
 	return fmt.Errorf("not JSON: %w", err)
 }
 
-// walker reads a body token by token and cuts the elements out of it uncopied.
+// walker reads a body token by token and cuts the items out of it without copying.
 type walker struct {
-	body       []byte
-	dec        *jsontext.Decoder
-	envelopes  []envelope
-	isDelivery bool // there is at least one object
+	body      []byte
+	dec       *jsontext.Decoder
+	envelopes []envelope
+	hasObject bool // there is at least one object
+}
+
+func newWalker(body []byte) walker {
+	// The decoder reads a bytes.Buffer in place.
+	return walker{body: body, dec: jsontext.NewDecoder(bytes.NewBuffer(body), lenient...)}
 }
 
 // envelope reads one delivery.
 func (w *walker) envelope() error {
 	var e envelope
 	if w.dec.PeekKind() != '{' {
-		err := w.fault(&e, "", "a delivery has to be an object")
+		err := w.malformed(&e, "", "a delivery has to be an object")
 		w.envelopes = append(w.envelopes, e)
 		return err
 	}
-	w.isDelivery = true
-	start, isBare := w.next(), false
+	w.hasObject = true
+	start, isSample := w.nextOffset(), false
 	err := w.object(func(name string) error {
 		switch name {
 		case "object":
-			return w.text(&e, &e.object)
+			return w.id(&e, &e.object)
 		case "entry":
 			return w.list(&e, "entry", func() error { return w.entry(&e) })
 		case "value":
-			isBare = true
+			isSample = true
 		}
 		return w.dec.SkipValue()
 	})
-	if isBare && e.isEmpty() {
-		e.elements = append(e.elements, element{list: listBare, body: w.body[start:w.dec.InputOffset()]})
-	}
-	if e.isEmpty() {
-		e.others++
+	switch {
+	case len(e.items)+e.ignored > 0:
+	case isSample:
+		e.items = append(e.items, rawItem{list: listSample, body: w.body[start:w.dec.InputOffset()]})
+	default:
+		e.ignored++
 	}
 	w.envelopes = append(w.envelopes, e)
 	return err
 }
 
-func (e *envelope) isEmpty() bool { return len(e.elements) == 0 && e.others == 0 }
-
-// entry reads one entry. Its id can stand behind its lists.
+// entry reads one entry. Its id can follow its lists.
 func (w *walker) entry(e *envelope) error {
 	if w.dec.PeekKind() != '{' {
-		return w.fault(e, "entry", "an entry has to be an object")
+		return w.malformed(e, "entry", "an entry has to be an object")
 	}
-	first, id := len(e.elements), ""
+	first, id := len(e.items), ""
 	err := w.object(func(name string) error {
 		switch name {
 		case "id":
-			return w.text(e, &id)
+			return w.id(e, &id)
 		case listMessaging, listStandby, listChanges:
-			return w.list(e, name, func() error { return w.element(e, name) })
+			return w.list(e, name, func() error { return w.item(e, name) })
 		}
 		return w.dec.SkipValue()
 	})
-	for i := first; i < len(e.elements); i++ {
-		e.elements[i].entryID = id
+	for i := first; i < len(e.items); i++ {
+		e.items[i].entryID = id
 	}
-	if len(e.elements) == first {
-		e.others++
+	if len(e.items) == first {
+		e.ignored++
 	}
 	return err
 }
 
-func (w *walker) element(e *envelope, list string) error {
+func (w *walker) item(e *envelope, list string) error {
 	if w.dec.PeekKind() != '{' {
-		return w.fault(e, list, "an item has to be an object")
+		return w.malformed(e, list, "an item has to be an object")
 	}
 	body, err := w.value()
-	e.elements = append(e.elements, element{list: list, body: body})
+	e.items = append(e.items, rawItem{list: list, body: body})
 	return err
 }
 
-// fault notes a part that is JSON, but not what has to stand there.
-func (w *walker) fault(e *envelope, list, expected string) error {
+// malformed reads a value of a wrong JSON type as an item with a fault.
+func (w *walker) malformed(e *envelope, list, expected string) error {
 	kind := kindName(w.dec.PeekKind())
 	body, err := w.value()
-	e.elements = append(e.elements, element{list: list, body: body, fault: expected + ", this is a JSON " + kind})
+	e.items = append(e.items, rawItem{list: list, body: body, fault: expected + ", this is a JSON " + kind})
 	return err
 }
 
-// object calls member for every member of the object that comes next; member
-// has to read the value.
+// object calls member for every member of the next object. It has to read the value.
 func (w *walker) object(member func(name string) error) error {
 	if _, err := w.dec.ReadToken(); err != nil {
 		return err
@@ -179,12 +193,13 @@ func (w *walker) object(member func(name string) error) error {
 	return err
 }
 
-func (w *walker) array(item func() error) error {
+// array calls element for every element of the next array. It has to read the element.
+func (w *walker) array(element func() error) error {
 	if _, err := w.dec.ReadToken(); err != nil {
 		return err
 	}
 	for w.dec.PeekKind() != ']' {
-		if err := item(); err != nil {
+		if err := element(); err != nil {
 			return err
 		}
 	}
@@ -192,64 +207,45 @@ func (w *walker) array(item func() error) error {
 	return err
 }
 
-// list reads an array; null stands for none, and anything else is malformed.
-func (w *walker) list(e *envelope, name string, item func() error) error {
+// list is [walker.array] that accepts null and reports other values as malformed.
+func (w *walker) list(e *envelope, name string, element func() error) error {
 	switch w.dec.PeekKind() {
 	case '[':
-		return w.array(item)
+		return w.array(element)
 	case 'n':
 		return w.dec.SkipValue()
 	default:
-		return w.fault(e, name, name+" has to be an array")
+		return w.malformed(e, name, name+" has to be an array")
 	}
 }
 
-// text reads a string, or an id that came as a number.
-func (w *walker) text(e *envelope, to *string) error {
+// id reads a string, or an id that was sent as a number.
+func (w *walker) id(e *envelope, to *string) error {
 	*to = "" // of an earlier member with the same name
 	switch w.dec.PeekKind() {
 	case '"', '0':
-		sent, err := readText(w.dec)
+		sent, err := readString(w.dec)
 		*to = sent
 		return err
 	case 'n':
 		return w.dec.SkipValue()
 	default:
-		return w.fault(e, "", "object and id have to be strings")
+		return w.malformed(e, "", "object and id have to be strings")
 	}
 }
 
-// value reads the next value as a part of the body.
+// value returns the next value as a part of the body.
 func (w *walker) value() ([]byte, error) {
 	value, err := w.dec.ReadValue()
 	end := w.dec.InputOffset()
 	return w.body[end-int64(len(value)) : end], err
 }
 
-// next is where the next value begins; it has to be an object or array.
-func (w *walker) next() int64 {
+// nextOffset returns where the next value starts; it has to be an object or array.
+func (w *walker) nextOffset() int64 {
 	at := w.dec.InputOffset()
 	for w.body[at] != '{' && w.body[at] != '[' {
 		at++ // white space, commas
 	}
 	return at
-}
-
-func kindName(k jsontext.Kind) string {
-	switch k {
-	case '{':
-		return "object"
-	case '[':
-		return "array"
-	case '"':
-		return "string"
-	case '0':
-		return "number"
-	case 't', 'f':
-		return "boolean"
-	case 'n':
-		return "null"
-	default:
-		return "value"
-	}
 }

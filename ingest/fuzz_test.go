@@ -12,9 +12,8 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// FuzzMetaDelivery: whatever a signed body holds, it is JSON with an object in
-// it or one dead letter that keeps it, and every item becomes a message that can
-// be published.
+// FuzzMetaDelivery: a signed body contains a JSON object, or becomes one dead letter.
+// Every item becomes a message that can be published.
 func FuzzMetaDelivery(f *testing.F) {
 	for _, file := range deliveries(f) {
 		f.Add(file.body)
@@ -28,8 +27,8 @@ func FuzzMetaDelivery(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		b := &batch{receivedAt: testNow, includeRaw: len(body)%2 == 0}
-		b.readMeta(bytes.Clone(body))
+		b := &batch{receivedAt: testNow, includeRaw: len(body)%2 == 0, isUTF8: utf8.Valid(body)}
+		decodeMeta(b, bytes.Clone(body))
 		if b.notJSON {
 			checkRefused(t, b, body)
 		}
@@ -42,9 +41,9 @@ func FuzzMetaDelivery(f *testing.F) {
 	})
 }
 
-// FuzzMessenger and FuzzInstagram: whatever one item of a list holds, the good
-// items beside it are stored, and it is an event or a dead letter if it is an
-// interaction.
+// FuzzMessenger and FuzzInstagram change one item of a list. The good items next to it
+// are always stored. If it says that it is an event, it is stored or becomes a dead
+// letter.
 func FuzzMessenger(f *testing.F) { fuzzItem(f, "page", schema.Messenger) }
 
 func FuzzInstagram(f *testing.F) { fuzzItem(f, "instagram", schema.Instagram) }
@@ -56,8 +55,8 @@ func fuzzItem(f *testing.F, object, platform string) {
 			continue
 		}
 		for _, e := range envelopes {
-			for _, element := range e.elements {
-				f.Add(element.body)
+			for _, item := range e.items {
+				f.Add(item.body)
 			}
 		}
 	}
@@ -78,7 +77,7 @@ func fuzzItem(f *testing.F, object, platform string) {
 				t.Fatal(err)
 			}
 			b := &batch{receivedAt: testNow}
-			b.readMeta(body)
+			decodeMeta(b, body)
 			if want := int(n) + keptItems(root); len(b.items) != want {
 				t.Errorf("%s: %d events and dead letters, want %d: %s", list, len(b.items), want, item)
 			}
@@ -96,7 +95,7 @@ func checkRefused(t *testing.T, b *batch, body []byte) {
 	}
 }
 
-// isDelivery is the rule in the words of encoding/json.
+// isDelivery is the rule of readEnvelopes, written with encoding/json.
 func isDelivery(body []byte) bool {
 	var object map[string]json.RawMessage
 	if json.Unmarshal(body, &object) == nil {

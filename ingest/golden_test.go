@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// golden is what one delivery leaves behind: the answer, and every message.
+// golden is the result of one delivery: the response and every message.
 type golden struct {
 	Answer   json.RawMessage `json:"answer"`
 	Messages []goldenMessage `json:"messages"`
@@ -38,7 +38,7 @@ func checkMessage(t testing.TB, m schema.Message) {
 	}
 }
 
-// sample is a delivery in testdata; the folder is the platform.
+// sample is a delivery in testdata. The folder is the platform.
 type sample struct {
 	folder, file string
 	body         []byte
@@ -48,7 +48,7 @@ func (d sample) name() string { return d.folder + "/" + d.file }
 
 func (d sample) golden() string { return "testdata/" + d.name() + ".golden.json" }
 
-// deliveries are all bodies in testdata.
+// deliveries returns all bodies in testdata.
 func deliveries(t testing.TB) []sample {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*/*.json")
@@ -69,8 +69,8 @@ func deliveries(t testing.TB) []sample {
 	return all
 }
 
-// TestGolden posts every delivery in testdata and compares what is published
-// with the golden file beside it.
+// TestGolden posts every delivery in testdata and compares the result with the golden
+// file next to it.
 func TestGolden(t *testing.T) {
 	ts := newTestServer(t, nil)
 	for _, file := range deliveries(t) {
@@ -110,7 +110,7 @@ func compareGolden(t *testing.T, file string, got golden) {
 	}
 }
 
-// amongGood wraps one item of entry[].messaging of a page between two good ones.
+// amongGood puts one item of entry[].messaging of a page between two good ones.
 func amongGood(item string) string { return amongGoodOf("page", item) }
 
 func amongGoodOf(object, item string) string {
@@ -120,8 +120,8 @@ func amongGoodOf(object, item string) string {
 	return `{"object":"` + object + `","entry":[{"id":"1","time":1700000000000,"messaging":[` + good(1) + "," + item + "," + good(2) + `]}]}`
 }
 
-// TestItems: whatever one item looks like, its neighbours are stored, and it is
-// itself stored, ignored or kept as a dead letter that says why.
+// TestItems: an item is stored, ignored, or becomes a dead letter that says why. Its
+// neighbours are always stored.
 func TestItems(t *testing.T) {
 	ts := newTestServer(t, nil)
 	const head = `"sender":{"id":"u"},"recipient":{"id":"1"},"timestamp":1700000000000,`
@@ -205,7 +205,7 @@ func checkRejected(t *testing.T, m schema.Message, item, detail string) {
 	}
 }
 
-// TestEnvelopes: what is around the items can be wrong as well.
+// TestEnvelopes: the JSON around the items can be malformed as well.
 func TestEnvelopes(t *testing.T) {
 	ts := newTestServer(t, nil)
 	const good = `{"sender":{"id":"u"},"recipient":{"id":"1"},"postback":{"mid":"m","payload":"a"}}`
@@ -263,8 +263,8 @@ func TestIncludeRaw(t *testing.T) {
 	}
 }
 
-// TestNumbersOutOfRange: JSON that a consumer could not decode stays out of the
-// event, wherever it came in; the click is kept.
+// TestNumbersOutOfRange: an event never contains JSON that a consumer cannot decode, and
+// the click is kept.
 func TestNumbersOutOfRange(t *testing.T) {
 	const huge = "1e400"
 	for _, body := range []string{
@@ -290,8 +290,8 @@ func TestNumbersOutOfRange(t *testing.T) {
 	}
 }
 
-func TestMoment(t *testing.T) {
-	for sent, want := range map[stamp]string{
+func TestParseTime(t *testing.T) {
+	for sent, want := range map[timestamp]string{
 		"1527459824":      "2018-05-27T22:23:44Z",
 		"1502905976377":   "2017-08-16T17:52:56.377Z",
 		"99999999999":     "5138-11-16T09:46:39Z",
@@ -301,9 +301,9 @@ func TestMoment(t *testing.T) {
 		"253402300799999": "9999-12-31T23:59:59.999Z",
 		"253402300800000": "", "-1": "", "": "", "yesterday": "", "1e300": "", "Inf": "", "NaN": "", "0x10": "", "1_000": "", " 1": "",
 	} {
-		at, ok := moment(sent)
+		at, ok := parseTime(sent)
 		if ok != (want != "") || ok && at.Format("2006-01-02T15:04:05.999Z07:00") != want {
-			t.Errorf("moment(%q) = %v, %t; want %q", sent, at, ok, want)
+			t.Errorf("parseTime(%q) = %v, %t; want %q", sent, at, ok, want)
 		}
 	}
 }

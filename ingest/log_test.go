@@ -20,7 +20,7 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// logLine is one line of the log, without its time and the duration.
+// logLine is one line of the log, without its time and duration.
 type logLine map[string]any
 
 // deliveryLines returns the lines about deliveries since the last call.
@@ -75,10 +75,10 @@ func pagesOf(accounts ...string) []byte {
 	return simulate.Messenger(clicks...)
 }
 
-// TestDeliveryLine: each delivery leaves one line that says what became of it.
+// TestDeliveryLine: each delivery has one line, which says what happened to it.
 func TestDeliveryLine(t *testing.T) {
 	ts := newTestServer(t, nil)
-	// What the store makes of the items, one by one; nil: an error.
+	// outcomes is what the store returns; nil is an error.
 	for _, test := range []struct {
 		name     string
 		body     string
@@ -131,7 +131,7 @@ func slicesOf(outcome schema.Outcome, n int) []schema.Outcome {
 	return all
 }
 
-// The number of accounts that are told apart is bounded.
+// The number of accounts that are counted is limited.
 func TestDeliveryLineOfManyAccounts(t *testing.T) {
 	ts := newTestServer(t, nil)
 	var accounts []string
@@ -144,8 +144,8 @@ func TestDeliveryLineOfManyAccounts(t *testing.T) {
 	}
 }
 
-// A request of an unknown sender leaves no line of a delivery; a delivery that is
-// refused before it is looked into leaves one.
+// A request of an unknown sender has no delivery line. A delivery that is refused before
+// it is decoded has one.
 func TestDeliveryLineOfRefusals(t *testing.T) {
 	ts := newTestServer(t, func(c *Config) { c.MaxBodyBytes, c.MaxInFlight = 1000, 1 })
 	large := []byte(strings.Repeat(" ", 1001))
@@ -179,8 +179,8 @@ type readerOnly struct{ *bytes.Reader }
 
 func (readerOnly) Close() error { return nil }
 
-// TestHandshakeLines: one that Meta makes is told; what anybody can send is told
-// at most once a second.
+// TestHandshakeLines: a successful handshake is logged. A failed one, which anybody can
+// send, is logged at most once a second.
 func TestHandshakeLines(t *testing.T) {
 	ts := newTestServer(t, nil)
 	ask := func(token string) {
@@ -205,9 +205,9 @@ func TestHandshakeLines(t *testing.T) {
 	}
 }
 
-// TestLogHoldsNothingOfUsers posts every delivery in testdata, to a store and to one
-// that fails, and looks for all that stands in the events and dead letters: from info
-// on the log has the platform and the account alone.
+// TestLogHoldsNothingOfUsers posts every delivery in testdata, once with a store that
+// fails. From info on, the log has nothing of the events and dead letters but platform
+// and account.
 func TestLogHoldsNothingOfUsers(t *testing.T) {
 	for name, publish := range map[string]func(context.Context, []schema.Item) ([]schema.Outcome, error){
 		"stored": nil,
@@ -239,7 +239,8 @@ func TestLogHoldsNothingOfUsers(t *testing.T) {
 // fieldName matches the name of a field in a line of text.
 var fieldName = regexp.MustCompile(`\b\w+=`)
 
-// checkNotLogged looks for each text of a message but the ones that the log is to have.
+// checkNotLogged looks for all strings of a message except those that the log should
+// have.
 func checkNotLogged(t *testing.T, file sample, m schema.Message, log string) {
 	t.Helper()
 	var e struct{ Data schema.Data }
@@ -271,27 +272,27 @@ func eachText(value any, found func(string)) {
 	}
 }
 
-// TestLogIsDocumented: the manual has every outcome, with its level.
+// TestLogIsDocumented: the manual lists every outcome with its level.
 func TestLogIsDocumented(t *testing.T) {
 	manual, err := os.ReadFile("../docs/logs.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, outcome := range []string{outcomeRefused, outcomeFailed, outcomeRejected, outcomeStored, outcomeDuplicate, outcomeIgnored} {
-		if row := "\n| `" + outcome + "` | " + strings.ToLower(levelOf(outcome).String()) + " |"; !strings.Contains(string(manual), row) {
+		if row := "\n| `" + outcome + "` | " + strings.ToLower(logLevel(outcome).String()) + " |"; !strings.Contains(string(manual), row) {
 			t.Errorf("docs/logs.md has no row %q", row)
 		}
 	}
 }
 
-// TestLogIsCheap: a level that leaves the line out saves all of its work.
+// TestLogIsCheap: a disabled level costs nothing.
 func TestLogIsCheap(t *testing.T) {
 	server, err := New(testConfig(), &fakePublisher{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &delivery{began: time.Now(), counts: counts{accepted: 1}}
-	if n := testing.AllocsPerRun(100, func() { server.logDelivery(t.Context(), d, nil); d.endSpan(nil) }); n != 0 {
+	d := &delivery{received: time.Now(), counts: counts{accepted: 1}}
+	if n := testing.AllocsPerRun(100, func() { server.logDelivery(t.Context(), d, nil) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -10,28 +10,20 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// The messaging item: what Messenger and Instagram deliver in the same shape. It
-// is one thing that a person did, or a receipt, or an echo of the account's own
-// message. It comes in three forms: as an item of entry[].messaging or
-// entry[].standby, as the value of a change of entry[].changes, and as the value
-// of the dashboard's bare sample.
+// The messaging item: Messenger and Instagram deliver it in the same form. It is one
+// thing that a person did, a receipt, or an echo of the account's own message. It comes
+// as an item of entry[].messaging or entry[].standby, as the value of a change of
+// entry[].changes, and as the value of the dashboard's sample.
 
-// dialect is what differs between the platforms that deliver messaging items.
-type dialect struct {
-	platform string
-	// account tells which of the two ids is the account's.
-	account func(entryID, recipientID string) string
-}
-
-// The webhook fields with a name of their own here; the first two are WhatsApp's too.
+// Some of the webhook fields. WhatsApp has the first two as well.
 const (
 	fieldMessages          = "messages"
-	fieldStandby           = "standby"            // what happens in another app's conversation
+	fieldStandby           = "standby"            // another app's conversation
 	fieldInstagramReferral = "messaging_referral" // Messenger's has an s
 )
 
-// messagingFields are the webhook fields whose change is a messaging item, each
-// with the fault of one that holds no interaction; nil where it need not.
+// messagingFields are the webhook fields whose change is a messaging item. The error is
+// what is wrong if the item is not an event; nil if it need not be one.
 var messagingFields = map[string]error{
 	"messaging_postbacks":  errors.New("value/postback is missing"),
 	"messaging_referrals":  errNoReferral,
@@ -46,35 +38,35 @@ var (
 	errNoField    = errors.New("field is missing")
 )
 
-// messagingItem holds what an event needs of an item. What is rare is behind a
-// pointer, which keeps the usual item small.
+// messagingItem is what an event needs of an item. Rare parts are behind pointers, to
+// keep the usual item small.
 type messagingItem struct {
 	Sender    messagingParty             `json:"sender"`
 	Recipient messagingParty             `json:"recipient"`
-	Timestamp stamp                      `json:"timestamp"`
-	Postback  member[messagingPostback]  `json:"postback"`
+	Timestamp timestamp                  `json:"timestamp"`
+	Postback  object[messagingPostback]  `json:"postback"`
 	Message   messagingMessage           `json:"message"`
-	Optin     member[*messagingOptin]    `json:"optin"`
-	Referral  member[*messagingReferral] `json:"referral"`
+	Optin     object[*messagingOptin]    `json:"optin"`
+	Referral  object[*messagingReferral] `json:"referral"`
 }
 
 type messagingParty struct {
-	ID      text `json:"id"`
-	UserRef text `json:"user_ref"`
+	ID      stringOrInt `json:"id"`
+	UserRef stringOrInt `json:"user_ref"`
 }
 
 type messagingPostback struct {
-	MID      text               `json:"mid"`
+	MID      stringOrInt        `json:"mid"`
 	Title    string             `json:"title"`
 	Payload  string             `json:"payload"`
 	Referral *messagingReferral `json:"referral"`
 }
 
 type messagingMessage struct {
-	MID        text                        `json:"mid"`
+	MID        stringOrInt                 `json:"mid"`
 	Text       string                      `json:"text"`
 	IsEcho     bool                        `json:"is_echo"`
-	QuickReply member[messagingQuickReply] `json:"quick_reply"`
+	QuickReply object[messagingQuickReply] `json:"quick_reply"`
 	Referral   *messagingReferral          `json:"referral"`
 }
 
@@ -82,117 +74,105 @@ type messagingQuickReply struct {
 	Payload string `json:"payload"`
 }
 
-// messagingOptin is a referral with more: what is not of the bot's own, like the
-// token by which a person can be written to later, stands beside the ref.
+// messagingOptin is a referral with more fields. Platform fields, such as the token for
+// writing to the person later, are next to the ref.
 type messagingOptin struct {
-	UserRef  text              `json:"user_ref"`
+	UserRef  stringOrInt       `json:"user_ref"`
 	Title    string            `json:"title"`
 	Payload  string            `json:"payload"`
 	Referral messagingReferral `json:",embed"`
 }
 
-// messagingReferral holds what the documents name; ads and plugins add fields,
-// and others may come.
+// messagingReferral has the documented fields. Ads and plugins add others.
 type messagingReferral struct {
-	Ref    text                      `json:"ref"`
-	Source text                      `json:"source"`
-	Type   text                      `json:"type"`
-	AdID   text                      `json:"ad_id"`
+	Ref    stringOrInt               `json:"ref"`
+	Source stringOrInt               `json:"source"`
+	Type   stringOrInt               `json:"type"`
+	AdID   stringOrInt               `json:"ad_id"`
 	Extra  map[string]jsontext.Value `json:",embed"`
 }
 
-// messagingChange is the form in entry[].changes and in the bare sample.
+// messagingChange is the form in entry[].changes and in the sample.
 type messagingChange struct {
 	Field string        `json:"field"`
 	Value messagingItem `json:"value"`
 }
 
-// messaging takes an element that is a messaging item apart.
-func (b *batch) messaging(e element, d *dialect) {
+// decodeMessaging decodes an item, or a change with one.
+func decodeMessaging(b *batch, item *rawItem, p *metaPlatform) {
+	e := event{body: item.body}
+	e.Platform = p.name
 	var change messagingChange
-	if err := change.read(e); err != nil {
-		b.unreadable(e, d, err)
-		return
-	}
-	item := &change.Value
-	found, ok := item.interaction()
-	if !ok {
-		if fault := messagingFields[change.Field]; fault != nil {
-			b.reject(d.platform, schema.ReasonMalformed, e.body, fault.Error())
-			return
+	err := change.read(item)
+	switch {
+	case err == nil:
+		change.Value.fill(&e)
+		e.Account.ID = p.account(item.entryID, string(change.Value.Recipient.ID))
+		e.Channel = item.channel()
+		if item.list == listChanges && change.Field == fieldStandby {
+			e.Channel = schema.ChannelStandby
 		}
-		b.ignore(d.platform, 1)
-		return
+		if e.Kind == "" {
+			err = messagingFields[change.Field]
+		}
+	case !mayBeEvent(item):
+		err = nil
 	}
-	found.platform = d.platform
-	found.account = d.account(e.entryID, string(item.Recipient.ID))
-	found.user.ID = string(item.Sender.ID)
-	found.user.Ref = cmp.Or(found.user.Ref, string(item.Sender.UserRef))
-	found.channel = e.channel()
-	if e.list == listChanges && change.Field == fieldStandby {
-		found.channel = schema.ChannelStandby
-	}
-	found.timestamp = item.Timestamp
-	found.body = e.body
-	b.add(found)
+	b.add(&e, err)
 }
 
-// read decodes an element. An item that stands in a list of its own is read as the
-// value of a change without a field.
-func (c *messagingChange) read(e element) error {
-	if e.isItem() {
-		return decode(e.body, &c.Value)
+// read decodes an item. One without a change around it is read as a change without a
+// field.
+func (c *messagingChange) read(item *rawItem) error {
+	if !item.isChange() {
+		return decodeJSON(item.body, &c.Value)
 	}
-	if err := decode(e.body, c); err != nil {
+	if err := decodeJSON(item.body, c); err != nil {
 		return err
 	}
 	if c.Field == "" {
 		return errNoField
 	}
 	if _, known := messagingFields[c.Field]; !known {
-		c.Value = messagingItem{} // feed, comments … : whatever it is, it is no messaging item
+		c.Value = messagingItem{} // feed, comments … : not a messaging item
 	}
 	return nil
 }
 
-// isItem tells whether the element is an item itself, and not a change around one.
-func (e element) isItem() bool { return e.list == listMessaging || e.list == listStandby }
+// isChange reports whether the item is a change around a messaging item.
+func (item *rawItem) isChange() bool { return item.list != listMessaging && item.list != listStandby }
 
-// interaction returns what the person did, if the item is about that. An item is
-// about one thing; where it holds several the first of this order counts, and a
-// referral beside it tells how the person came to do it.
-func (i *messagingItem) interaction() (found interaction, ok bool) {
+// fill sets what the person did. The kind stays empty if the item is not an event. An item
+// is about one thing; of several, the first in this order is used. A referral next to it
+// says how the person came.
+func (i *messagingItem) fill(e *event) {
+	e.User = schema.User{ID: string(i.Sender.ID), Ref: string(i.Sender.UserRef)}
+	e.timestamp = i.Timestamp
 	if i.Message.IsEcho {
-		i.Message = messagingMessage{} // the account's own, which is nothing that a person did
+		i.Message = messagingMessage{} // the account's own message, not a person's
 	}
-	postback, message, optin := &i.Postback.value, &i.Message, i.Optin.value
+	postback, message := &i.Postback.value, &i.Message
 	referral := cmp.Or(message.Referral, i.Referral.value)
 	switch {
 	case i.Postback.present:
-		return interaction{
-			kind: schema.KindButton, id: string(postback.MID), title: postback.Title, payload: postback.Payload,
-			referral: cmp.Or(postback.Referral, referral).normalize(),
-		}, true
+		e.Kind, e.Title, e.Payload = schema.KindButton, postback.Title, newPayload(postback.Payload)
+		e.id, e.Referral = string(postback.MID), cmp.Or(postback.Referral, referral).normalize()
 	case message.QuickReply.present:
-		return interaction{
-			kind: schema.KindQuickReply, id: string(message.MID), title: message.Text, payload: message.QuickReply.value.Payload,
-			referral: referral.normalize(),
-		}, true
+		e.Kind, e.Title, e.Payload = schema.KindQuickReply, message.Text, newPayload(message.QuickReply.value.Payload)
+		e.id, e.Referral = string(message.MID), referral.normalize()
 	case i.Optin.present:
-		return interaction{
-			kind: schema.KindOptin, user: schema.User{Ref: string(optin.UserRef)}, title: optin.Title, payload: optin.Payload,
-			referral: optin.referral(),
-		}, true
+		optin := i.Optin.value
+		e.Kind, e.Title, e.Payload = schema.KindOptin, optin.Title, newPayload(optin.Payload)
+		e.User.Ref, e.Referral = cmp.Or(string(optin.UserRef), e.User.Ref), optin.referral()
 	case referral != nil:
-		// A person who comes by a link or an ad and writes is told of here and
-		// nowhere else: the words are no title.
-		return interaction{kind: schema.KindReferral, id: string(message.MID), referral: referral.normalize()}, true
-	default:
-		return interaction{}, false
+		// Only this message says that a person came by a link or an ad and wrote. What
+		// they wrote is not a title.
+		e.Kind, e.id, e.Referral = schema.KindReferral, string(message.MID), referral.normalize()
 	}
+	e.MessageID = e.id
 }
 
-// referral is nothing for an opt-in that says no more than who and which payload.
+// referral returns nil for an opt-in that names only the person and the payload.
 func (o *messagingOptin) referral() *schema.Referral {
 	r := o.Referral.normalize()
 	if r.Ref == "" && r.Source == "" && r.Type == "" && r.AdID == "" && len(r.Extra) == 0 {
@@ -207,79 +187,69 @@ func (r *messagingReferral) normalize() *schema.Referral {
 	}
 	return &schema.Referral{
 		Ref: string(r.Ref), Source: string(r.Source), Type: string(r.Type), AdID: string(r.AdID),
-		Extra: foreignFields(r.Extra),
+		Extra: safeFields(r.Extra),
 	}
 }
 
-// foreignFields leaves out a field that is not safe inside an event: the click matters
-// more than what no platform has sent yet.
-func foreignFields(fields map[string]jsontext.Value) map[string]json.RawMessage {
+// safeFields leaves out fields that are not safe inside an event: the click matters
+// more than a field that no platform has sent yet.
+func safeFields(fields map[string]jsontext.Value) map[string]json.RawMessage {
 	var out map[string]json.RawMessage
 	for name, value := range fields {
-		foreign, err := schema.Foreign(value)
+		safe, err := schema.SafeJSON(value)
 		if err != nil {
 			continue
 		}
 		if out == nil {
 			out = make(map[string]json.RawMessage, len(fields))
 		}
-		out[name] = foreign
+		out[name] = safe
 	}
 	return out
 }
 
-// unreadable keeps an element that could not be read where it is an interaction,
-// or where that cannot be told: better a dead letter than a lost click. What is
-// none may look as it likes.
-func (b *batch) unreadable(e element, d *dialect, fault error) {
-	if mayInteract(e) {
-		b.reject(d.platform, schema.ReasonMalformed, e.body, describe(fault))
-		return
-	}
-	b.ignore(d.platform, 1)
-}
-
-// mayInteract looks at no more of an element than what makes it an interaction.
-func mayInteract(e element) bool {
-	if e.isItem() {
-		return itemMayInteract(e.body)
+// mayBeEvent reports whether an item that could not be decoded says that it is an
+// event, or cannot say what it is. A dead letter is better than a lost click.
+func mayBeEvent(item *rawItem) bool {
+	if !item.isChange() {
+		return itemMayBeEvent(item.body)
 	}
 	var change struct {
 		Field string         `json:"field"`
 		Value jsontext.Value `json:"value"`
 	}
-	if decode(e.body, &change) != nil || change.Field == "" {
+	if decodeJSON(item.body, &change) != nil || change.Field == "" {
 		return true
 	}
 	fault, known := messagingFields[change.Field]
-	return known && (fault != nil || itemMayInteract(change.Value))
+	return known && (fault != nil || itemMayBeEvent(change.Value))
 }
 
-func itemMayInteract(item []byte) bool {
-	var probe struct {
+func itemMayBeEvent(item []byte) bool {
+	var members struct {
 		Postback jsontext.Value `json:"postback"`
 		Message  jsontext.Value `json:"message"`
 		Optin    jsontext.Value `json:"optin"`
 		Referral jsontext.Value `json:"referral"`
 	}
 	switch {
-	case decode(item, &probe) != nil:
+	case decodeJSON(item, &members) != nil:
 		return true
-	case len(probe.Postback) > 0, len(probe.Optin) > 0, len(probe.Referral) > 0:
+	case len(members.Postback) > 0, len(members.Optin) > 0, len(members.Referral) > 0:
 		return true
 	default:
-		return len(probe.Message) > 0 && messageMayInteract(probe.Message)
+		return len(members.Message) > 0 && messageMayBeEvent(members.Message)
 	}
 }
 
-func messageMayInteract(message []byte) bool {
-	var probe struct {
+func messageMayBeEvent(message []byte) bool {
+	var members struct {
 		IsEcho     jsontext.Value `json:"is_echo"`
 		QuickReply jsontext.Value `json:"quick_reply"`
 		Referral   jsontext.Value `json:"referral"`
 	}
-	if decode(message, &probe) != nil {
+	if decodeJSON(message, &members) != nil {
 		return true
 	}
-	return string(probe.IsEcho) != "true" && (len(probe.QuickReply) > 0 || len(probe.Referral) > 0 && probe.Referral.Kind() != 'n')
+	return string(members.IsEcho) != "true" && (len(members.QuickReply) > 0 || isPresent(members.Referral))
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// TestInteractions: what an item says of itself decides what it is, on both
-// platforms alike.
+// TestInteractions: on both platforms, the members of an item decide which kind of event
+// it is.
 func TestInteractions(t *testing.T) {
 	ts := newTestServer(t, nil)
 	const referral = `"referral":{"ref":"r"}`
@@ -75,7 +75,7 @@ func TestInteractions(t *testing.T) {
 	}
 }
 
-// summary is what became of the item between two good ones.
+// summary describes the result of the item between two good ones.
 func summary(t *testing.T, messages []schema.Message, platform string) string {
 	t.Helper()
 	for _, m := range messages {
@@ -106,8 +106,8 @@ func summary(t *testing.T, messages []schema.Message, platform string) string {
 	return strings.Join([]string{string(e.Data.Kind), e.Data.MessageID, payload, ref}, " ")
 }
 
-// TestChanges: an item in a change, and in the bare sample, is what it is in a
-// list of its own, but for the field that says what it has to be.
+// TestChanges: an item in a change or in a sample is decoded like one in a list. In
+// addition, the field says which kind of event it has to be.
 func TestChanges(t *testing.T) {
 	ts := newTestServer(t, nil)
 	const head = `{"sender":{"id":"u"},"recipient":{"id":"2"},"timestamp":1700000000000`
@@ -153,8 +153,8 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// TestAccount: a page is named by the item, an Instagram account by the entry,
-// each by the other where that is missing.
+// TestAccount: a page is named by the item and an Instagram account by the entry. If that
+// is missing, the other one is used.
 func TestAccount(t *testing.T) {
 	ts := newTestServer(t, nil)
 	const item = `"sender":{"id":"u"},"postback":{"mid":"m"}}]}]}`

@@ -3,25 +3,25 @@ package ingest
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 	"net/http"
-	"time"
+
+	"github.com/postback-gateway/gateway/schema"
 )
 
-// labelMeta is the platform in metrics where the body has not been read yet.
-const labelMeta = "meta"
+// labelMeta is the name of Meta's webhook.
+const labelMeta = schema.UnknownPlatform
 
 // handshake answers the request by which Meta checks who owns the endpoint
 // ("Webhooks: Getting Started", Verification Requests).
-func (s *Server) handshake(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) handshake(w http.ResponseWriter, r *request) error {
 	q := r.URL.Query()
 	mode, token, challenge := q.Get("hub.mode"), q.Get("hub.verify_token"), q.Get("hub.challenge")
 	switch {
 	case mode != "subscribe" || token == "" || challenge == "":
 		return errHandshake
-	case !sameText(token, s.live.Load().MetaVerifyToken):
-		s.handshakeRefusals.Do(func() {
-			s.log.Warn("handshake refused: the verify token does not match GATEWAY_META_VERIFY_TOKEN; enter the same one in the app's webhook settings")
+	case !equalText(token, s.secrets.Load().MetaVerifyToken):
+		s.handshakeLog.Do(func() {
+			s.log.Warn("handshake refused: the verify token is not the configured one; enter the same token in the app's webhook settings and in the gateway's configuration")
 		})
 		return errVerifyToken
 	}
@@ -29,84 +29,91 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
-	_, err := w.Write([]byte(challenge))
-	return ignoreWrite(err)
+	_, _ = w.Write([]byte(challenge)) // an error means that the caller hung up
+	return nil
 }
 
-// sameText compares in constant time, whatever the lengths.
-func sameText(a, b string) bool {
+// equalText compares in constant time, whatever the lengths.
+func equalText(a, b string) bool {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-// ignoreWrite: the caller has gone away, and there is nobody left to tell.
-func ignoreWrite(error) error { return nil }
-
-// metaDelivery takes one POST of Meta from its first byte to the answer. What
-// comes before the signature is verified costs anybody's request next to nothing.
-func (s *Server) metaDelivery(w http.ResponseWriter, r *http.Request) error {
-	began := time.Now()
-	if s.draining.Load() {
-		return errDraining
-	}
-	if err := s.checkHead(r); err != nil {
-		return err
-	}
-	if err := s.checkSigned(r); err != nil {
-		return err
-	}
-	body := s.newBody()
-	defer body.release()
-	if err := s.readBody(w, r, body); err != nil {
-		return err
-	}
-	if err := s.checkSignature(r, body.bytes); err != nil {
-		return err
-	}
-	ctx, d := s.begin(r, labelMeta, began)
-	err := s.takeIn(ctx, d, body, func(b *batch) { b.readMeta(body.bytes) })
-	return s.conclude(ctx, w, d, err)
+// metaPlatform is a platform that delivers to Meta's webhook.
+type metaPlatform struct {
+	name string
+	// decode adds everything in an item to the batch.
+	decode func(b *batch, item *rawItem, p *metaPlatform)
+	// account chooses the account's id for decodeMessaging.
+	account func(entryID, recipientID string) string
 }
 
-// checkSigned refuses a request without a usable signature before its body is read.
-func (s *Server) checkSigned(r *http.Request) error {
-	_, err := readSignature(r.Header)
-	var reason signatureError
-	if !errors.As(err, &reason) || reason == reasonMissing && s.cfg.MetaAllowUnsigned {
-		return nil
-	}
-	s.refuseSignature(r, reason)
-	return errSignature
+// The objects of deliveries.
+const (
+	objectPage      = "page"
+	objectInstagram = "instagram"
+	objectWhatsApp  = "whatsapp_business_account"
+)
+
+// metaPlatforms is the table of Meta's platforms, by the object of a delivery.
+var metaPlatforms = map[string]*metaPlatform{
+	objectPage:      &messenger,
+	objectInstagram: &instagram,
+	objectWhatsApp:  &whatsapp,
 }
 
-func (s *Server) checkSignature(r *http.Request, body []byte) error {
-	if s.cfg.MetaAllowUnsigned && r.Header.Get(headerSignature) == "" {
-		return nil
+// decodeMeta decodes a delivery to Meta's webhook.
+func decodeMeta(b *batch, body []byte) {
+	envelopes, err := readEnvelopes(body)
+	if err != nil {
+		b.deadLetterBody(schema.UnknownPlatform, body, err)
+		return
 	}
-	live := s.live.Load()
-	place, err := live.verifier.verify(r.Header, body)
-	if err == nil {
-		live.verifiedMeta[place-1].Inc()
-		return nil
+	for i := range envelopes {
+		decodeEnvelope(b, &envelopes[i])
 	}
-	switch {
-	case !canDiagnose(body):
-		s.refuseSignature(r, reasonMismatch)
-	case s.diagnoses.Allow():
-		s.refuseSignature(r, live.verifier.diagnose(r.Header, body))
-	default:
-		// Not logged: the reason may be a better one, which a request that was
-		// diagnosed a moment ago has told.
-		s.countSignatureFailure(reasonMismatch)
-	}
-	return errSignature
 }
 
-func (s *Server) refuseSignature(r *http.Request, reason signatureError) {
-	s.countSignatureFailure(reason)
-	s.refusals.write(reason, r.RemoteAddr)
+func decodeEnvelope(b *batch, e *envelope) {
+	object := e.object
+	if object == "" && len(e.items) == 1 && e.items[0].list == listSample {
+		object = objectOfSample(e.items[0].body)
+	}
+	name := schema.UnknownPlatform
+	platform := metaPlatforms[object]
+	if platform != nil {
+		name = platform.name
+	}
+	if e.ignored > 0 {
+		b.ignore(name, e.ignored)
+	}
+	for i := range e.items {
+		switch item := &e.items[i]; {
+		case item.fault != "":
+			b.deadLetter(name, schema.ReasonMalformed, item.body, item.fault)
+		case platform == nil:
+			b.ignore(name, 1)
+		default:
+			platform.decode(b, item, platform)
+		}
+	}
 }
 
-func (s *Server) countSignatureFailure(reason signatureError) {
-	s.metrics.signatureFailures.WithLabelValues(labelMeta, string(reason)).Inc()
+// objectOfSample guesses the object of a sample of the Test button, which names none.
+// Messenger and Instagram share most fields; those count as a page's.
+func objectOfSample(body []byte) string {
+	var sample struct {
+		Field lenientString `json:"field"`
+		Value struct {
+			Product lenientString `json:"messaging_product"`
+		} `json:"value"`
+	}
+	switch err := decodeJSON(body, &sample); {
+	case err != nil:
+	case sample.Value.Product == "whatsapp":
+		return objectWhatsApp
+	case sample.Field == fieldInstagramReferral:
+		return objectInstagram
+	}
+	return objectPage
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// metrics of the public listener. No label takes a value from outside without a
-// bound.
+// metrics are those of the public listener. The number of label values from outside is
+// always limited.
 type metrics struct {
 	requests          *prometheus.CounterVec
 	requestDuration   *prometheus.HistogramVec
@@ -23,7 +23,7 @@ type metrics struct {
 	eventAge          *prometheus.HistogramVec
 	lastEvent         *prometheus.GaugeVec
 
-	prefixes, accounts *boundedLabel
+	prefixes, accounts *limitedLabel
 }
 
 func newMetrics(reg prometheus.Registerer, labelLimit int) *metrics {
@@ -46,17 +46,11 @@ func newMetrics(reg prometheus.Registerer, labelLimit int) *metrics {
 			"Time from the platform's timestamp to the receipt.", []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 43200, 129600}, "platform"),
 		lastEvent: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "gateway_last_event_timestamp_seconds", Help: "When the last event of an account was received."}, []string{"platform", "account"}),
-		prefixes: newBoundedLabel(labelLimit),
-		accounts: newBoundedLabel(labelLimit),
+		prefixes: newLimitedLabel(labelLimit),
+		accounts: newLimitedLabel(labelLimit),
 	}
 	reg.MustRegister(m.requests, m.requestDuration, m.inFlight, m.signatureFailures, m.signatureVerified,
 		m.events, m.clicks, m.eventAge, m.lastEvent)
-	for reason := range signatureHelp {
-		m.signatureFailures.WithLabelValues(labelMeta, string(reason))
-	}
-	for reason := range telegramHelp {
-		m.signatureFailures.WithLabelValues(schema.Telegram, string(reason))
-	}
 	return m
 }
 
@@ -68,54 +62,59 @@ func histogram(name, help string, buckets []float64, labels ...string) *promethe
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 }
 
-// verified counts the requests accepted by the secret at a place, from 1. Its series
-// begins with the first call.
-func (m *metrics) verified(platform string, place int) prometheus.Counter {
-	return m.signatureVerified.WithLabelValues(platform, strconv.Itoa(place))
+func (m *metrics) countRequest(handler string, status int, duration time.Duration) {
+	code := strconv.Itoa(status)
+	m.requests.WithLabelValues(handler, code).Inc()
+	m.requestDuration.WithLabelValues(handler, code).Observe(duration.Seconds())
 }
 
-func (m *metrics) forgetVerified(platform string, place int) {
-	m.signatureVerified.DeleteLabelValues(platform, strconv.Itoa(place))
+// secretUses returns the counter of the requests accepted by the secret at a place,
+// from 1.
+func (m *metrics) secretUses(webhook string, place int) prometheus.Counter {
+	return m.signatureVerified.WithLabelValues(webhook, strconv.Itoa(place))
 }
 
-// kindNone is the kind of what is no event.
+func (m *metrics) deleteSecret(webhook string, place int) {
+	m.signatureVerified.DeleteLabelValues(webhook, strconv.Itoa(place))
+}
+
+// kindNone is the kind of items that are not events.
 const kindNone = "none"
 
-func (m *metrics) countItems(b *batch, outcomes []schema.Outcome) {
-	for i := range outcomes {
-		item, outcome := &b.items[i], outcomes[i]
+func (m *metrics) countItems(d *delivery) {
+	for i, outcome := range d.outcomes {
+		item := &d.items[i]
 		if item.Event == nil {
 			m.events.WithLabelValues(item.Rejection.Platform, kindNone, string(outcome)).Inc()
 			continue
 		}
-		d := &item.Event.Data
-		m.events.WithLabelValues(d.Platform, string(d.Kind), string(outcome)).Inc()
+		data := &item.Event.Data
+		m.events.WithLabelValues(data.Platform, string(data.Kind), string(outcome)).Inc()
 		if outcome == schema.Stored {
-			m.countStored(item, b.undated[item.Event])
+			m.countStored(item)
 		}
 	}
-}
-
-// countIgnored counts what is no interaction, once the delivery is answered 200.
-func (m *metrics) countIgnored(b *batch) {
-	for platform, n := range b.ignored {
+	if d.storeErr != nil {
+		return // the platform delivers the ignored items again
+	}
+	for platform, n := range d.ignored {
 		m.events.WithLabelValues(platform, kindNone, "ignored").Add(float64(n))
 	}
 }
 
-func (m *metrics) countStored(item *schema.Item, undated bool) {
+func (m *metrics) countStored(item *schema.Item) {
 	d := &item.Event.Data
-	m.clicks.WithLabelValues(d.Platform, m.prefixes.bound(item.Route.Prefix)).Inc()
-	if !undated {
+	m.clicks.WithLabelValues(d.Platform, m.prefixes.limited(item.Route.Prefix)).Inc()
+	if !item.Undated {
 		m.eventAge.WithLabelValues(d.Platform).Observe(max(0, d.ReceivedAt.Sub(item.Event.Time).Seconds()))
 	}
-	m.lastEvent.WithLabelValues(d.Platform, m.accounts.bound(d.Account.ID)).
+	m.lastEvent.WithLabelValues(d.Platform, m.accounts.limited(d.Account.ID)).
 		Set(float64(d.ReceivedAt.UnixMilli()) / float64(time.Second/time.Millisecond))
 }
 
-// boundedLabel lets the first values of a label through and calls the rest
-// "other", so that no caller can grow the number of series without bound.
-type boundedLabel struct {
+// limitedLabel replaces all but the first values of a label by "other", so that no
+// caller can create any number of series.
+type limitedLabel struct {
 	limit int
 	mu    sync.RWMutex
 	known map[string]bool
@@ -123,11 +122,11 @@ type boundedLabel struct {
 
 const labelOther = "other"
 
-func newBoundedLabel(limit int) *boundedLabel {
-	return &boundedLabel{limit: limit, known: make(map[string]bool)}
+func newLimitedLabel(limit int) *limitedLabel {
+	return &limitedLabel{limit: limit, known: make(map[string]bool)}
 }
 
-func (l *boundedLabel) bound(value string) string {
+func (l *limitedLabel) limited(value string) string {
 	l.mu.RLock()
 	known, full := l.known[value], len(l.known) >= l.limit
 	l.mu.RUnlock()

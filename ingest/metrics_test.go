@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// The limit on prefixes and accounts is 2 in these tests.
+// The limit for prefixes and accounts is 2 in these tests.
 func TestMetrics(t *testing.T) {
 	ts := newTestServer(t, nil)
 	for _, payload := range []string{"one", "two", "three", "one"} {

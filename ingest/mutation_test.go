@@ -17,21 +17,20 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// keptOf tells for the folders of testdata how many parts of a delivery have to
-// leave something behind.
+// keptOf counts, for each folder of testdata, the parts of a delivery that have to become
+// an event or a dead letter.
 var keptOf = map[string]func(delivery any) (n int, exactly bool){
 	"messenger": kept, "instagram": kept, "whatsapp": keptWhatsApp, "telegram": keptTelegram,
 }
 
-// TestMutations changes every delivery in testdata at every place, puts good
-// items beside it, and posts it. Whatever it looks like then:
+// TestMutations changes every delivery in testdata at every place, puts good items next
+// to it, and posts it. For every change:
 //
-//   - the answer is 200: no platform can be made to deliver for ever;
-//   - every good item beside it is stored, once;
-//   - what is stored is an event by the schema, or a dead letter;
-//   - an interaction is an event or a dead letter, and only what is none is
-//     ignored; what says of itself that it is an interaction counts as one,
-//     however malformed it is.
+//   - the response is 200: no platform can be made to deliver forever;
+//   - every good item next to it is stored once;
+//   - everything stored is an event by the schema, or a dead letter;
+//   - only items that do not say that they are events are ignored; malformed events become
+//     dead letters.
 func TestMutations(t *testing.T) {
 	for _, file := range deliveries(t) {
 		t.Run(file.name(), func(t *testing.T) {
@@ -48,8 +47,8 @@ func TestMutations(t *testing.T) {
 	}
 }
 
-// mutate sets a value and all that is in it to whatever it should not be, one
-// after the other, and calls visit for each; set puts a value in its place.
+// mutate sets a value, and each value in it, to wrong ones and calls visit for each. set
+// replaces the value.
 func mutate(value any, at string, set func(any), visit func(what string)) {
 	for name, replacement := range replacements {
 		set(replacement)
@@ -86,7 +85,7 @@ func mutateObject(object map[string]any, at string, visit func(what string)) {
 
 const (
 	mutantLimit = 16 << 10 // max_payload for the mutants, in bytes
-	// The sizes of a huge text: one fits an event, and one does not.
+	// The sizes of long texts: the first fits into an event, the second does not.
 	longText = 4 << 10
 	hugeText = mutantLimit
 )
@@ -109,7 +108,7 @@ type mutant struct {
 func newMutant(t *testing.T, file sample) *mutant {
 	m := &mutant{t: t, folder: file.folder, kept: keptOf[file.folder]}
 	m.server = newTestServer(t, nil).Server
-	m.server.pub = &fakePublisher{publish: m.publish}
+	m.server.publisher = &fakePublisher{publish: m.publish}
 	return m
 }
 
@@ -148,7 +147,7 @@ func (m *mutant) post(what string, root any) {
 	m.check(what, deliveries, int(n))
 }
 
-// postUpdate posts to the webhook of a bot, which takes one update at a time.
+// postUpdate posts to the webhook of a bot, which accepts one update at a time.
 func (m *mutant) postUpdate(what string, root any) {
 	m.t.Helper()
 	body, err := json.Marshal(root)
@@ -204,8 +203,8 @@ func (m *mutant) check(what string, deliveries []any, good int) {
 	}
 }
 
-// checkSame makes sure that the mutations begin with a delivery that is understood:
-// what it leaves behind has to be as many messages as its golden file has.
+// checkSame makes sure that the unchanged delivery is understood: it results in as many
+// messages as its golden file has.
 func (m *mutant) checkSame(file sample) {
 	m.t.Helper()
 	text, err := os.ReadFile(file.golden())
@@ -224,10 +223,10 @@ func (m *mutant) checkSame(file sample) {
 	}
 }
 
-// neighbours counts the good items that were put beside a mutation.
+// neighbours counts the good items next to a mutation.
 type neighbours int
 
-// neighbour is what the id of a good item begins with; its number follows.
+// neighbour starts the id of a good item; its number follows.
 const neighbour = "good_"
 
 func (n *neighbours) item() map[string]any {
@@ -242,15 +241,15 @@ func (n *neighbours) delivery() any {
 	return map[string]any{"object": "page", "entry": []any{map[string]any{"id": "1", "messaging": []any{n.item()}}}}
 }
 
-// among returns the deliveries with a good item at the end of every list of
-// messaging items that is still one. It changes nothing in place.
+// among returns a copy of the deliveries with a good item at the end of every list of
+// messaging items.
 func (n *neighbours) among(deliveries []any) []any {
 	out := slices.Clone(deliveries)
 	for i := range out {
 		delivery, isObject := out[i].(map[string]any)
 		entries, isList := delivery["entry"].([]any)
 		if !isObject || !isList || delivery["object"] != "page" && delivery["object"] != "instagram" {
-			if isList && delivery["object"] == objectOfWhatsApp {
+			if isList && delivery["object"] == objectWhatsApp {
 				out[i] = n.amongMessages(delivery)
 			}
 			continue
@@ -266,8 +265,8 @@ func (n *neighbours) among(deliveries []any) []any {
 	return out
 }
 
-// amongMessages puts a good message of WhatsApp before and behind those of each
-// change that still says whose they are.
+// amongMessages puts a good WhatsApp message before and after those of each change that
+// still names its account.
 func (n *neighbours) amongMessages(delivery map[string]any) any {
 	delivery = deepClone(delivery).(map[string]any)
 	for _, value := range whatsappValues(delivery) {
@@ -288,8 +287,8 @@ func (n *neighbours) message() any {
 	}
 }
 
-// inEntry leaves an entry alone whose id is no account: on Instagram that is what
-// is wrong with every item in it.
+// inEntry does not change an entry whose id is not a valid account, because on Instagram
+// all its items are malformed.
 func (n *neighbours) inEntry(entry any) any {
 	lists, isObject := entry.(map[string]any)
 	if id, _ := lists["id"].(string); !isObject || len(id) > schema.MaxAccount {

@@ -13,8 +13,8 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// TestPanic: a fault in the program costs one delivery a retry, not its connection,
-// and takes nothing away from those that follow.
+// TestPanic: after a panic one delivery is repeated. Its connection stays open, and later
+// deliveries are not affected.
 func TestPanic(t *testing.T) {
 	ts := newTestServer(t, func(c *Config) { c.MaxInFlight = 1 })
 	large := []byte(strings.TrimSuffix(okPostback, "}") + strings.Repeat(" ", 2*firstRead) + "}")
@@ -51,14 +51,14 @@ func TestPanic(t *testing.T) {
 			if n := testutil.ToFloat64(ts.metrics.requests.WithLabelValues(test.handler, "503")); n != 3 {
 				t.Errorf("%v requests counted with 503, expected 3", n)
 			}
-			if spent, apart := ts.spent.Load(), ts.apart.Load(); spent != 0 || apart != 0 || testutil.ToFloat64(ts.metrics.inFlight) != 0 {
-				t.Errorf("still charged: %d bytes read, %d decoded", spent, apart)
+			if read, decoded := ts.readMemory.Load(), ts.decodeMemory.Load(); read != 0 || decoded != 0 || testutil.ToFloat64(ts.metrics.inFlight) != 0 {
+				t.Errorf("still charged: %d bytes read, %d decoded", read, decoded)
 			}
 		})
 	}
 }
 
-// panickyHandler is a log whose writer panics, which is a fault outside of a delivery.
+// panickyHandler is a log that panics, outside of a delivery.
 type panickyHandler struct{ slog.Handler }
 
 func (h panickyHandler) Handle(ctx context.Context, r slog.Record) error {
@@ -68,8 +68,8 @@ func (h panickyHandler) Handle(ctx context.Context, r slog.Record) error {
 	panic("a fault in the log")
 }
 
-// TestPanicOnEveryRoute: also where no delivery has begun, and on a connection
-// that is used again.
+// TestPanicOnEveryRoute: a panic outside of a delivery, and on a connection that is used
+// again.
 func TestPanicOnEveryRoute(t *testing.T) {
 	ts := newTestServer(t, nil)
 	var log bytes.Buffer

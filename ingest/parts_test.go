@@ -7,11 +7,10 @@ import (
 	"slices"
 )
 
-// The rule of what may be ignored, written a second time and in other words, on
-// JSON as encoding/json reads it: mutations and fuzz targets compare it with what
-// the server did.
+// This is a second implementation of the rule which parts can be ignored, with
+// encoding/json. Mutations and fuzz targets compare it with the server.
 
-// readAny reads JSON as maps and slices; numbers stay as they are.
+// readAny reads JSON as maps and slices, and keeps numbers as they are.
 func readAny(body []byte) (value any, err error) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
@@ -19,9 +18,8 @@ func readAny(body []byte) (value any, err error) {
 	return value, err
 }
 
-// kept counts the parts of a delivery of messaging items that have to leave an
-// event or a dead letter behind: the interactions, and what is not of the form
-// that it has to have where it stands. Every other part is ignored.
+// kept counts the parts of a delivery of messaging items that have to become an event or
+// a dead letter: events, and parts of a wrong type. All other parts are ignored.
 func kept(delivery any) (int, bool) { return keptItems(delivery), true }
 
 func keptItems(delivery any) int {
@@ -70,7 +68,7 @@ func keptEntry(entry any, known bool) int {
 	return n
 }
 
-// keptID: an id is a text or a number, or there is none.
+// keptID counts an id that is not a string, a number or null.
 func keptID(id any) int {
 	switch id.(type) {
 	case nil, string, json.Number:
@@ -94,7 +92,7 @@ func keptChange(change map[string]any) int {
 	return 0
 }
 
-// isInteraction: an item that says of itself that it is one, in whatever form.
+// isInteraction reports whether an item says that it is an event, well-formed or not.
 func isInteraction(item map[string]any) bool {
 	for _, name := range []string{"postback", "optin", "referral"} {
 		if _, has := item[name]; has {
@@ -109,8 +107,8 @@ func isInteraction(item map[string]any) bool {
 	return message["is_echo"] != true && (isQuickReply || message["referral"] != nil)
 }
 
-// keptWhatsApp counts the messages of a delivery that are clicks. What is not of
-// its form leaves dead letters beside them.
+// keptWhatsApp counts the messages of a delivery that are events. Malformed parts become
+// dead letters in addition.
 func keptWhatsApp(delivery any) (n int, exactly bool) {
 	for _, value := range whatsappValues(delivery) {
 		messages, _ := value["messages"].([]any)
@@ -123,8 +121,8 @@ func keptWhatsApp(delivery any) (n int, exactly bool) {
 	return n, false
 }
 
-// isWhatsAppInteraction: a reply of a kind that is not known, such as a permission
-// to call, is none.
+// isWhatsAppInteraction returns false for replies of unknown kinds, such as a permission
+// to call.
 func isWhatsAppInteraction(m map[string]any) bool {
 	if m["button"] != nil || m["referral"] != nil {
 		return true
@@ -141,11 +139,11 @@ func isWhatsAppInteraction(m map[string]any) bool {
 	return false
 }
 
-// whatsappValues are the objects of a delivery that hold messages.
+// whatsappValues returns the objects of a delivery that can have messages.
 func whatsappValues(delivery any) (values []map[string]any) {
 	d, _ := delivery.(map[string]any)
 	changes := []any{d}
-	if d["object"] == objectOfWhatsApp {
+	if d["object"] == objectWhatsApp {
 		changes = nil
 		entries, _ := d["entry"].([]any)
 		for _, entry := range entries {
@@ -171,8 +169,8 @@ func whatsappValues(delivery any) (values []map[string]any) {
 	return values
 }
 
-// keptTelegram: an update is one interaction or none. One that says of itself that
-// it is a tap is kept, but for a game; a command is kept that is not doubtful.
+// keptTelegram returns 1 for an update that says that it is a tap, except for games, and
+// for a clear command.
 func keptTelegram(update any) (n int, exactly bool) {
 	u, isObject := update.(map[string]any)
 	if !isObject {
@@ -200,7 +198,7 @@ func keptCommand(text string) int {
 	return 0
 }
 
-// textAt returns what stands at a path of objects; nil where there is nothing.
+// textAt returns the value at a path of objects, or nil.
 func textAt(value any, path ...string) any {
 	for _, name := range path {
 		object, _ := value.(map[string]any)

@@ -18,8 +18,8 @@ import (
 	"github.com/postback-gateway/gateway/ingest/simulate"
 )
 
-// rawClient sends the same request again and again on one connection. It costs
-// little beside the server, whose CPU time the benchmarks measure.
+// rawClient sends the same request again and again on one connection. It costs little
+// compared to the server, whose CPU time the benchmarks measure.
 type rawClient struct {
 	conn    net.Conn
 	request []byte
@@ -60,7 +60,8 @@ func rawRequest(body []byte, signature string) []byte {
 	return r.Bytes()
 }
 
-// benchServer returns the address of a server that decodes and encodes and does not store.
+// benchServer returns the address of a server that decodes and encodes, and does not
+// store.
 func benchServer(b *testing.B) string {
 	b.Helper()
 	log := slog.New(slog.NewJSONHandler(io.Discard, nil))
@@ -73,7 +74,7 @@ func benchServer(b *testing.B) string {
 	return listener.URL
 }
 
-// cpuTime is what this process has used.
+// cpuTime returns the CPU time of this process.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	var usage syscall.Rusage
@@ -83,7 +84,7 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// forged are requests that anybody can send.
+// forged returns requests that anybody can send.
 func forged() map[string][]byte {
 	wrong := signatureScheme + strings.Repeat("0", 64)
 	body := simulate.Messenger(simulate.Click{Account: "682498171943165", User: "1254459154682919", Title: "Enterprise", Payload: "show_plan:enterprise"})
@@ -99,8 +100,8 @@ func forged() map[string][]byte {
 	}
 }
 
-// BenchmarkRejection is the CPU time of a request that is refused, through real
-// connections, with that of the client.
+// BenchmarkRejection measures the CPU time of a rejected request on a real connection,
+// client included.
 func BenchmarkRejection(b *testing.B) {
 	requests := forged()
 	body := []byte(okPostback)
@@ -120,8 +121,8 @@ func BenchmarkRejection(b *testing.B) {
 	}
 }
 
-// BenchmarkFlood is the rate of valid deliveries while 32 clients send forged ones
-// as fast as they are answered.
+// BenchmarkFlood measures the rate of valid deliveries while 32 clients send forged ones
+// as fast as they can.
 func BenchmarkFlood(b *testing.B) {
 	body := []byte(okPostback)
 	for name, request := range forged() {

@@ -2,41 +2,22 @@ package ingest
 
 import (
 	"bytes"
-	"reflect"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// JSON allows members with the same name in one object, and nearly all parsers take
-// the last one. Decoders into structs merge them: of two postbacks came a click with
-// the id of one and the payload of the other. So an item with repeated members is
-// decoded again, without all but the last. No platform sends any, and the search for
-// them costs time only where decoding fails.
+// JSON allows several members with the same name in one object, and nearly all parsers
+// use the last one. Decoding into a struct merges them: two postbacks would become one
+// click with the id of the first and the payload of the second. So an item with repeated
+// members is decoded again from a copy that has only the last of each. No platform sends
+// them, and looking for them costs time only if decoding fails.
 //
-// Around the items walkers do the same, with one exception: of lists that are repeated
-// all items are read. Each of them is whole, and better one too many than a lost click.
+// Around the items walkers do the same, with one exception: if a list is repeated, the
+// items of both are read. One item too many is better than a lost click.
 
-// strict refuses repeated members; in all else it is as [lenient].
-var strict = []jsontext.Options{jsontext.AllowInvalidUTF8(true)}
-
-// decode reads one element into v.
-func decode(body []byte, v any) error {
-	err := json.Unmarshal(body, v, strict...)
-	if err == nil {
-		return nil
-	}
-	once, repeated := lastMembers(body)
-	if !repeated {
-		return err
-	}
-	reflect.ValueOf(v).Elem().SetZero()
-	return json.Unmarshal(once, v, lenient...)
-}
-
-// lastMembers returns a copy of JSON in which of the members with the same name only
-// the last is left: the others are overwritten with spaces, so that offsets stay the
-// same. It reports whether there were any. It ends at a syntax error.
+// lastMembers returns a copy of JSON that has only the last of the members with one
+// name. Spaces replace the others, so offsets stay the same. It reports whether there
+// were any, and stops at a syntax error.
 func lastMembers(body []byte) (once []byte, repeated bool) {
 	r := repeatedMembers{body: body, dec: jsontext.NewDecoder(bytes.NewBuffer(body), lenient...)}
 	for {
@@ -52,7 +33,7 @@ func lastMembers(body []byte) (once []byte, repeated bool) {
 			r.objects = r.objects[:len(r.objects)-1]
 		case '"':
 			if kind, length := r.dec.StackIndex(r.dec.StackDepth()); kind == '{' && length%2 == 1 {
-				r.name(token.String(), end)
+				r.startMember(token.String(), end)
 			}
 		}
 	}
@@ -62,34 +43,34 @@ func lastMembers(body []byte) (once []byte, repeated bool) {
 type repeatedMembers struct {
 	body    []byte
 	dec     *jsontext.Decoder
-	objects []objectMembers // that are open, the innermost last
-	once    []byte          // nil until something is repeated
+	objects []objectMembers // those being read, the innermost last
+	once    []byte          // nil until a member is repeated
 }
 
-// objectMembers are the last members of each name so far.
+// objectMembers are the last member of each name so far.
 type objectMembers struct {
-	spans map[string]span
-	open  string // the name of the member that is being read
+	spans   map[string]span
+	current string // the name of the member that is being read
 }
 
-// span is a member with the comma behind it.
+// span is where a member and its comma are.
 type span struct{ start, end int }
 
-// name begins a member; end is where the token before it ends.
-func (r *repeatedMembers) name(name string, end int) {
+// startMember starts a member. end is where the token before it ends.
+func (r *repeatedMembers) startMember(name string, end int) {
 	start := end
 	for r.body[start] != '"' {
 		start++ // white space, a comma
 	}
 	object := &r.objects[len(r.objects)-1]
-	if before, found := object.spans[object.open]; found {
+	if before, found := object.spans[object.current]; found {
 		before.end = start
-		object.spans[object.open] = before
+		object.spans[object.current] = before
 	}
 	if earlier, found := object.spans[name]; found {
 		r.blank(earlier)
 	}
-	object.spans[name], object.open = span{start: start}, name
+	object.spans[name], object.current = span{start: start}, name
 }
 
 func (r *repeatedMembers) blank(s span) {

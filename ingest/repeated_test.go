@@ -12,8 +12,8 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// TestRepeatedMembers: of members with the same name the last one counts as a whole, as
-// for nearly every JSON parser. Merged they would be a click that nobody made.
+// TestRepeatedMembers: as in nearly every JSON parser, the last of members with one name
+// is used as a whole. Merged they would be a click that nobody made.
 func TestRepeatedMembers(t *testing.T) {
 	const (
 		ends   = `"sender":{"id":"u"},"recipient":{"id":"1"}`
@@ -55,8 +55,8 @@ func TestRepeatedMembers(t *testing.T) {
 	}
 }
 
-// TestRepeatedEnvelopeMembers: the same for what stands around the items, but for
-// lists: all of their items are read.
+// TestRepeatedEnvelopeMembers: the same around the items, except for lists, of which all
+// items are read.
 func TestRepeatedEnvelopeMembers(t *testing.T) {
 	item := func(mid string) string {
 		return `{"sender":{"id":"u"},"postback":{"mid":"` + mid + `","payload":"p"}}`
@@ -103,7 +103,8 @@ func TestRepeatedTelegramMembers(t *testing.T) {
 	}
 }
 
-// TestRepeatedWhatsAppMembers: what a change says about its messages is not mixed either.
+// TestRepeatedWhatsAppMembers: the members of a change next to its messages are not
+// merged either.
 func TestRepeatedWhatsAppMembers(t *testing.T) {
 	message := `"messages":[{"id":"w","from":"1","button":{"payload":"p"}}]`
 	change := func(members string) string {
@@ -129,8 +130,8 @@ func TestRepeatedWhatsAppMembers(t *testing.T) {
 	}
 }
 
-// checkSameMessages compares events, and of dead letters all but the body, which is the
-// item as it came.
+// checkSameMessages compares events, and dead letters without their bodies, which are the
+// items as they were sent.
 func checkSameMessages(t *testing.T, got, want []schema.Message) {
 	t.Helper()
 	if len(got) != len(want) || len(want) == 0 {
@@ -156,8 +157,8 @@ func withoutBody(t *testing.T, m schema.Message) string {
 	return strings.Join([]string{m.Subject, letter.Detail}, " ")
 }
 
-// FuzzLastMembers: encoding/json, which takes the last of repeated members, reads the
-// same from the copy as from the original, and nothing is repeated in it any more.
+// FuzzLastMembers: encoding/json, which uses the last of repeated members, reads the same
+// from copy and original. In the copy no member is repeated.
 func FuzzLastMembers(f *testing.F) {
 	for _, body := range []string{`{"a":1,"a":2}`, `{"a":{"b":1,"b":[2]}, "a" : {"b":1,"b":[{"":1,"":2}]}}`, `[{"a":1},{"a":2}]`,
 		`{"":1,"":2,"":3}`, `{"a":1,"b":2,"a":3,"b":4,"a":5}`, `{"a":"\"","\u0061":"}"}`, `{"a":1,"a":2`, okPostback, okUpdate} {

@@ -5,20 +5,18 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/postback-gateway/gateway/schema"
 )
 
-// Secrets are what callers have to prove that they know. They can be changed while
-// the server runs, see [Server.SetSecrets].
+// Secrets are what senders prove that they know. They can be changed while the server
+// runs, see [Server.SetSecrets].
 type Secrets struct {
-	// MetaAppSecrets are the live app secrets: a request signed with any of
-	// them is accepted. Empty only with MetaAllowUnsigned.
+	// MetaAppSecrets are the active app secrets: a request signed with any of them
+	// is accepted. Empty only with MetaAllowUnsigned.
 	MetaAppSecrets []string
-	// MetaVerifyToken is what Meta's handshake has to present.
+	// MetaVerifyToken is the token that Meta's handshake has to present.
 	MetaVerifyToken string
-	// TelegramSecrets are the live secret tokens of the Telegram bots, in the order
-	// by which metrics number them. A bot can be listed more than once; without any
+	// TelegramSecrets are the active secret tokens of the Telegram bots, in the order
+	// in which metrics number them. A bot can be listed more than once. Without any,
 	// there is no webhook for Telegram.
 	TelegramSecrets []TelegramSecret
 }
@@ -40,58 +38,59 @@ func (s *Secrets) check(allowUnsigned bool) error {
 	return nil
 }
 
-// liveSecrets are the secrets in the form that requests are checked with, with the
-// counters of their use. They never change; others are put in their place.
+// liveSecrets are the secrets in the form that authenticators use. A value never
+// changes: SetSecrets replaces it.
 type liveSecrets struct {
 	Secrets
-	verifier verifier
+	meta     appSecrets
 	telegram telegramBots
-
-	verifiedMeta, verifiedTelegram []prometheus.Counter // by place, from 0
 }
 
-// SetSecrets replaces all secrets at once. Requests that are being checked finish
-// with the old ones. With an error, which shows no secret, nothing has changed. It is
-// safe for concurrent use.
+// SetSecrets replaces all secrets at once. Requests that are being authenticated
+// finish with the old ones. If it returns an error, which shows no secret, nothing has
+// changed. It is safe for concurrent use.
 //
-// In metrics a secret is known by its place: one that keeps it goes on counting, a
-// place that another secret has taken begins at 0 as after a start, and one that is no
-// more disappears.
+// Metrics know a secret by its place in the list. A secret that keeps its place keeps
+// its count, a new one starts at 0, and the series of a removed place disappears.
 func (s *Server) SetSecrets(secrets Secrets) error {
 	if err := secrets.check(s.cfg.MetaAllowUnsigned); err != nil {
 		return err
 	}
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	s.secretsMutex.Lock()
+	defer s.secretsMutex.Unlock()
 	var old Secrets
-	if live := s.live.Load(); live != nil {
+	if live := s.secrets.Load(); live != nil {
 		old = live.Secrets
 	}
 	secrets.MetaAppSecrets = slices.Clone(secrets.MetaAppSecrets)
 	secrets.TelegramSecrets = slices.Clone(secrets.TelegramSecrets)
-	s.live.Store(&liveSecrets{
-		Secrets:          secrets,
-		verifier:         newVerifier(secrets.MetaAppSecrets),
-		telegram:         newTelegramBots(secrets.TelegramSecrets),
-		verifiedMeta:     verifiedBy(s.metrics, labelMeta, old.MetaAppSecrets, secrets.MetaAppSecrets),
-		verifiedTelegram: verifiedBy(s.metrics, schema.Telegram, old.TelegramSecrets, secrets.TelegramSecrets),
-	})
+	live := &liveSecrets{
+		Secrets: secrets,
+		meta: appSecrets{
+			keys:          keysOf(secrets.MetaAppSecrets),
+			uses:          countersOfUse(s.metrics, labelMeta, old.MetaAppSecrets, secrets.MetaAppSecrets),
+			allowUnsigned: s.cfg.MetaAllowUnsigned,
+			diagnoses:     s.diagnoses,
+		},
+	}
+	live.telegram = newTelegramBots(secrets.TelegramSecrets,
+		countersOfUse(s.metrics, labelTelegram, old.TelegramSecrets, secrets.TelegramSecrets))
+	s.secrets.Store(live)
 	return nil
 }
 
-// verifiedBy returns a counter for each place of fresh. All of them are there from
-// the start: a secret that is never used has to be at 0, not missing, to tell that it
-// may go. Requests under way hold the old counters, so that none of them brings back
-// a series that was taken away.
-func verifiedBy[T comparable](m *metrics, platform string, old, fresh []T) []prometheus.Counter {
+// countersOfUse returns a counter for each secret. All series exist from the start,
+// because a secret that is never used has to be 0 and not missing: it can be removed.
+// Requests in progress hold the old counters, so they do not bring back a deleted series.
+func countersOfUse[T comparable](m *metrics, webhook string, old, secrets []T) []prometheus.Counter {
 	for i := range old {
-		if i >= len(fresh) || old[i] != fresh[i] {
-			m.forgetVerified(platform, i+1)
+		if i >= len(secrets) || old[i] != secrets[i] {
+			m.deleteSecret(webhook, i+1)
 		}
 	}
-	counters := make([]prometheus.Counter, len(fresh))
-	for i := range fresh {
-		counters[i] = m.verified(platform, i+1)
+	counters := make([]prometheus.Counter, len(secrets))
+	for i := range secrets {
+		counters[i] = m.secretUses(webhook, i+1)
 	}
 	return counters
 }

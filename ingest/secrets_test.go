@@ -45,7 +45,7 @@ func (ts *testServer) statusOfHandshake(t *testing.T, token string) int {
 	return ts.do(t, r).status
 }
 
-// Each step is a list of secrets and what every secret is worth then.
+// Each step sets secrets and checks which of them are accepted.
 func TestSetSecrets(t *testing.T) {
 	ts := newTestServer(t, func(c *Config) {
 		c.Secrets = Secrets{MetaAppSecrets: []string{"a"}, MetaVerifyToken: "v"}
@@ -106,7 +106,7 @@ gateway_signature_verified_total{platform="telegram",secret="2"} 1
 	}
 }
 
-// A refused change changes nothing, in metrics neither.
+// After an error nothing has changed, and neither have the metrics.
 func TestSetSecretsRefused(t *testing.T) {
 	ts := newTestServer(t, func(c *Config) {
 		c.Secrets = Secrets{MetaAppSecrets: []string{"a"}, MetaVerifyToken: "v"}
@@ -129,7 +129,7 @@ func TestSetSecretsRefused(t *testing.T) {
 `)
 }
 
-// The caller's list stays the caller's.
+// The server does not keep the caller's slices.
 func TestSetSecretsKeepsACopy(t *testing.T) {
 	ts := newTestServer(t, nil)
 	list := []string{"a"}
@@ -141,8 +141,7 @@ func TestSetSecretsKeepsACopy(t *testing.T) {
 `)
 }
 
-// Whoever has a secret that is in every list is never refused, whatever changes beside
-// it.
+// A secret that is in every list is always accepted, whatever changes around it.
 func TestSetSecretsUnderLoad(t *testing.T) {
 	ts := newTestServer(t, nil)
 	lists := []Secrets{
@@ -179,15 +178,15 @@ func TestSetSecretsUnderLoad(t *testing.T) {
 	}
 }
 
-// A request that was verified just before a change does not bring back the series of
-// the place that has gone.
+// A request that was verified just before a change does not bring back the series of a
+// removed place.
 func TestGoneSecretStaysGone(t *testing.T) {
 	ts := newTestServer(t, nil)
 	ts.mustSet(t, Secrets{MetaAppSecrets: []string{"a", "b"}, MetaVerifyToken: "v"})
-	request := ts.live.Load()
+	request := ts.secrets.Load()
 	ts.mustSet(t, Secrets{MetaAppSecrets: []string{"a"}, MetaVerifyToken: "v"})
-	request.verifiedMeta[0].Inc()
-	request.verifiedMeta[1].Inc()
+	request.meta.uses[0].Inc()
+	request.meta.uses[1].Inc()
 	ts.wantVerified(t, `gateway_signature_verified_total{platform="meta",secret="1"} 1
 `)
 }

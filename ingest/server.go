@@ -1,12 +1,10 @@
 package ingest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"runtime/debug"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,30 +13,31 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
+
+	"github.com/postback-gateway/gateway/schema"
 )
 
-// Config is what the public listener needs to know. All fields are required
-// unless they say otherwise.
+// Config configures a [Server]. All fields are required unless they say otherwise.
 type Config struct {
-	// Secrets are those that the server starts with.
+	// Secrets are the secrets to start with; see [Server.SetSecrets].
 	Secrets
-	// MetaAllowUnsigned accepts requests without a signature; a wrong one is
-	// refused all the same. For tests on a closed network only.
+	// MetaAllowUnsigned accepts requests without a signature; a wrong signature is
+	// still rejected. For tests on a closed network only.
 	MetaAllowUnsigned bool
-	// MaxBodyBytes is the largest body that is read; at most LargestBody.
+	// MaxBodyBytes is the size of the largest body that is accepted; at most
+	// LargestBody.
 	MaxBodyBytes int64
-	// MaxInFlight is how many deliveries are worked on at once. A delivery counts
-	// from when its signature has been verified: who has no secret takes no slot.
+	// MaxInFlight is how many deliveries are processed at once. Unauthenticated
+	// requests never occupy a slot.
 	MaxInFlight int
-	// PublishTimeout bounds how long a delivery waits for the store.
+	// PublishTimeout limits how long a delivery waits for the store.
 	PublishTimeout time.Duration
 	// IncludeRaw adds the platform's own item to every event.
 	IncludeRaw bool
-	// LabelLimit is how many prefixes and accounts get metric series of their
-	// own; further ones are counted as "other".
+	// LabelLimit is how many prefixes and accounts get their own metric series;
+	// further ones are counted as "other".
 	LabelLimit int
-	// Tracer makes a span of every delivery; nil for no tracing, which then costs
-	// nothing.
+	// Tracer starts a span for every delivery. nil turns tracing off, at no cost.
 	Tracer trace.Tracer
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -54,28 +53,52 @@ func (c *Config) check() error {
 	return c.Secrets.check(c.MetaAllowUnsigned)
 }
 
-// Server answers the webhooks. It is safe for concurrent use.
-type Server struct {
-	cfg               Config
-	live              atomic.Pointer[liveSecrets]
-	changing          sync.Mutex // one change of the secrets after the other
-	pub               Publisher
-	log               *slog.Logger
-	refusals          refusalLog
-	telegramRefusals  refusalLog
-	handshakeRefusals rate.Sometimes
-	diagnoses         *rate.Limiter // of failed signatures
-	conflicts         rate.Sometimes
-	metrics           *metrics
-	router            *mux.Router
-	slots             chan struct{}
-	spent             atomic.Int64 // of readBudget
-	apart             atomic.Int64 // of decodeBudget
-	draining          atomic.Bool
+// Publisher stores the items of a delivery. It is the only thing that this package needs
+// from the store.
+//
+// Publish stores the items in their order. It returns when the store has confirmed every
+// one of them, or when ctx ends. It returns one outcome for each item, in the same order,
+// also with an error.
+//
+// A nil error promises that every item survives whatever the store's mode promises to
+// survive, so the delivery can be answered 200. With an error, at least one outcome is
+// schema.Failed. Publishing the same items again is safe, because the store recognizes
+// them by their ids. The error is for the log: it can name servers and streams.
+//
+// It has to be safe for concurrent use.
+type Publisher interface {
+	Publish(ctx context.Context, items []schema.Item) ([]schema.Outcome, error)
 }
 
-// New returns a server that stores by pub and registers its metrics with reg.
-func New(cfg Config, pub Publisher, log *slog.Logger, reg prometheus.Registerer) (*Server, error) {
+// Server answers the webhooks. It is safe for concurrent use.
+type Server struct {
+	cfg       Config
+	publisher Publisher
+	log       *slog.Logger
+	metrics   *metrics
+	router    *mux.Router
+	hooks     map[string]*webhook // by name
+
+	secrets      atomic.Pointer[liveSecrets]
+	secretsMutex sync.Mutex // held by SetSecrets
+	diagnoses    *rate.Limiter
+
+	rejections   map[*rejection]*rejectionLog
+	handshakeLog rate.Sometimes // of handshakes with a wrong token
+	conflictLog  rate.Sometimes
+
+	slots        chan struct{} // one for each delivery in flight
+	readMemory   atomic.Int64  // reserved out of readBudget
+	decodeMemory atomic.Int64  // reserved out of decodeBudget
+}
+
+// New returns a server that stores deliveries with publisher and registers its
+// metrics with reg.
+func New(cfg Config, publisher Publisher, log *slog.Logger, reg prometheus.Registerer) (*Server, error) {
+	return newServer(cfg, publisher, log, reg, webhooks)
+}
+
+func newServer(cfg Config, publisher Publisher, log *slog.Logger, reg prometheus.Registerer, hooks []webhook) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -83,115 +106,32 @@ func New(cfg Config, pub Publisher, log *slog.Logger, reg prometheus.Registerer)
 		cfg.Now = time.Now
 	}
 	s := &Server{
-		cfg:               cfg,
-		pub:               pub,
-		log:               log,
-		refusals:          newRefusalLog(log, signatureHelp),
-		telegramRefusals:  newRefusalLog(log, telegramHelp),
-		handshakeRefusals: rate.Sometimes{Interval: refusalInterval},
-		diagnoses:         rate.NewLimiter(diagnosePerSecond, diagnosePerSecond),
-		conflicts:         rate.Sometimes{Interval: refusalInterval},
-		metrics:           newMetrics(reg, cfg.LabelLimit),
-		slots:             make(chan struct{}, cfg.MaxInFlight),
+		cfg:          cfg,
+		publisher:    publisher,
+		log:          log,
+		metrics:      newMetrics(reg, cfg.LabelLimit),
+		router:       mux.NewRouter(),
+		hooks:        make(map[string]*webhook, len(hooks)),
+		diagnoses:    rate.NewLimiter(diagnosesPerSecond, diagnosesPerSecond),
+		rejections:   make(map[*rejection]*rejectionLog),
+		handshakeLog: rate.Sometimes{Interval: logInterval},
+		conflictLog:  rate.Sometimes{Interval: logInterval},
+		slots:        make(chan struct{}, cfg.MaxInFlight),
 	}
-	s.cfg.Secrets = Secrets{} // from here on only live tells
-	if err := s.SetSecrets(cfg.Secrets); err != nil {
-		return nil, err
+	for i := range hooks {
+		s.addWebhook(&hooks[i])
 	}
-	s.router = s.routes()
-	return s, nil
+	s.cfg.Secrets = Secrets{} // from now on s.secrets holds them
+	return s, s.SetSecrets(cfg.Secrets)
 }
 
-// ServeHTTP implements [http.Handler].
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
-
-// Drain makes the server refuse every further request with 503, so that what is
-// inside can finish. It returns at once; http.Server.Shutdown waits.
-func (s *Server) Drain() { s.draining.Store(true) }
-
-// methods is the route table: path, method, name in metrics, handler.
-func (s *Server) methods() map[string]map[string]route {
-	return map[string]map[string]route{
-		"/webhooks/meta": {
-			http.MethodGet:  {"meta_handshake", s.handshake},
-			http.MethodPost: {"meta", s.metaDelivery},
-		},
-		telegramPaths + "{bot}": {
-			http.MethodPost: {"telegram", s.telegramDelivery},
-		},
-	}
-}
-
-type route struct {
-	name   string
-	handle handlerFunc
-}
-
-// handlerFunc answers a request, or returns an error that becomes the answer.
-type handlerFunc func(http.ResponseWriter, *http.Request) error
-
-func (s *Server) routes() *mux.Router {
-	// A cleaned path would be answered by a redirect, which no platform follows.
-	router := mux.NewRouter().SkipClean(true)
-	for path, methods := range s.methods() {
-		for method, r := range methods {
-			router.Handle(path, s.observed(r)).MatcherFunc(s.knowBot).Methods(method)
+func (s *Server) addWebhook(hook *webhook) {
+	s.hooks[hook.name] = hook
+	s.router.Path(hook.path).Name(hook.name)
+	for _, rejected := range hook.rejections {
+		s.rejections[rejected] = &rejectionLog{
+			counter: s.metrics.signatureFailures.WithLabelValues(hook.name, rejected.reason),
+			lines:   rate.Sometimes{Interval: logInterval},
 		}
-		router.Handle(path, s.observed(route{"method_not_allowed", refuseMethod(methods)})).MatcherFunc(s.knowBot)
 	}
-	router.NotFoundHandler = s.observed(route{"not_found", func(http.ResponseWriter, *http.Request) error {
-		return errNotFound
-	}})
-	return router
-}
-
-// observed turns the error or the panic of a handler into the answer and counts the
-// request.
-func (s *Server) observed(r route) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		start := time.Now()
-		status := http.StatusOK
-		if err := s.handle(r, w, req); err != nil {
-			p := problemOf(err)
-			p.write(w)
-			status = p.Status
-		}
-		s.metrics.requests.WithLabelValues(r.name, strconv.Itoa(status)).Inc()
-		s.metrics.requestDuration.WithLabelValues(r.name, strconv.Itoa(status)).Observe(time.Since(start).Seconds())
-	})
-}
-
-func (s *Server) handle(r route, w http.ResponseWriter, req *http.Request) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = s.recovered(p, r.name)
-		}
-	}()
-	return r.handle(w, req)
-}
-
-// recovered logs a panic and returns the error that answers the request: without
-// it net/http would close the connection, and every request on it would fail.
-func (s *Server) recovered(p any, place string) error {
-	s.log.Error("panic while handling a request: this is a fault in the gateway, report it",
-		"handler", place, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-	return errInternal
-}
-
-// enter lets a delivery in while there is room and refuses it at once otherwise:
-// the platform delivers again, and a queue would only make it wait for a timeout.
-// Who was let in calls leave.
-func (s *Server) enter() error {
-	select {
-	case s.slots <- struct{}{}:
-		s.metrics.inFlight.Inc()
-		return nil
-	default:
-		return errBusy
-	}
-}
-
-func (s *Server) leave() {
-	s.metrics.inFlight.Dec()
-	<-s.slots
 }

@@ -28,7 +28,7 @@ const (
 
 var testNow = time.Date(2026, 11, 21, 8, 0, 0, 123e6, time.UTC)
 
-// fakePublisher keeps what it is given; a real store is used in cmd/gateway's tests.
+// fakePublisher records the messages. The tests of cmd/gateway use a real store.
 type fakePublisher struct {
 	publish func(context.Context, []schema.Item) ([]schema.Outcome, error)
 
@@ -58,7 +58,7 @@ func (f *fakePublisher) Publish(ctx context.Context, items []schema.Item) ([]sch
 	return outcomes, nil
 }
 
-// taken returns the messages so far and forgets them.
+// taken returns the messages since the last call.
 func (f *fakePublisher) taken() []schema.Message {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -135,7 +135,7 @@ func (ts *testServer) post(t testing.TB, body []byte, header map[string]string) 
 	return ts.send(t, r, header)
 }
 
-// send does r with a changed header; an empty value takes one away.
+// send sends r with other headers; an empty value removes one.
 func (ts *testServer) send(t testing.TB, r *http.Request, header map[string]string) answer {
 	t.Helper()
 	for name, value := range header {
@@ -271,8 +271,8 @@ func TestContentTypes(t *testing.T) {
 	}
 }
 
-// Without a Content-Length the limit holds while reading: one byte more than
-// allowed is refused, the limit itself is not.
+// Without a Content-Length, the limit applies while reading: a body of the limit is
+// accepted, and one more byte is not.
 func TestBodyLimitWhileReading(t *testing.T) {
 	limit := int64(len(okPostback) + 100)
 	ts := newTestServer(t, func(c *Config) { c.MaxBodyBytes = limit })
@@ -342,7 +342,7 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-// With every slot taken the next delivery is refused at once, and those inside finish.
+// If all slots are taken, the next delivery is refused at once. Those in progress finish.
 func TestOverload(t *testing.T) {
 	ts := newTestServer(t, func(c *Config) { c.MaxInFlight = 2 })
 	entered, leave := make(chan struct{}), make(chan struct{})
@@ -369,12 +369,6 @@ func TestOverload(t *testing.T) {
 	}
 }
 
-func TestDrain(t *testing.T) {
-	ts := newTestServer(t, nil)
-	ts.Drain()
-	ts.post(t, []byte(okPostback), nil).check(t, 503, errDraining.Detail)
-}
-
 func TestConfigCheck(t *testing.T) {
 	for want, edit := range map[string]func(*Config){
 		"no app secret: every request would be refused":                    func(c *Config) { c.MetaAppSecrets = nil },
@@ -390,8 +384,8 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
-// A sender that stops in the middle gets 408, and takes no slot meanwhile: it has
-// not shown that it has the secret.
+// A sender that stops in the middle gets 408. It never occupies a slot, because it is not
+// authenticated.
 func TestSlowSender(t *testing.T) {
 	ts := newTestServer(t, func(c *Config) { c.MaxInFlight = 1 })
 	listener := httptest.NewUnstartedServer(ts.Server)
@@ -416,30 +410,30 @@ func TestSlowSender(t *testing.T) {
 	(<-slow).check(t, 408, errIncomplete.Detail)
 }
 
-// Large bodies are bounded together; small ones pass whatever large ones do.
+// The memory for large bodies is limited. Small bodies always pass.
 func TestReadBudget(t *testing.T) {
 	ts := newTestServer(t, nil)
-	ts.spent.Store(readBudget)
+	ts.readMemory.Store(readBudget)
 	large := okPostback + strings.Repeat(" ", firstRead)
 	ts.post(t, []byte(large), nil).check(t, 503, errBusy.Detail)
 	if a := ts.post(t, []byte(okPostback), nil); a.status != 200 {
 		t.Errorf("small: got %d %s", a.status, a.body)
 	}
-	ts.spent.Store(0)
+	ts.readMemory.Store(0)
 	b := ts.newBody()
 	if err := b.read(strings.NewReader(large), int64(len(large))+1); err != nil || string(b.bytes) != large {
 		t.Errorf("read %d of %d bytes: %v", len(b.bytes), len(large), err)
 	}
-	if spent := ts.spent.Load(); spent != int64(len(large))+1-firstRead {
+	if spent := ts.readMemory.Load(); spent != int64(len(large))+1-firstRead {
 		t.Errorf("charged %d bytes", spent)
 	}
-	if b.release(); ts.spent.Load() != 0 {
-		t.Errorf("%d bytes are still charged", ts.spent.Load())
+	if b.release(); ts.readMemory.Load() != 0 {
+		t.Errorf("%d bytes are still charged", ts.readMemory.Load())
 	}
 }
 
-// More malformed items than a store takes in time are kept in one dead letter,
-// and the good one beside them is stored.
+// If a delivery has more malformed items than a store accepts in time, one dead letter
+// keeps the rest. The good item is stored.
 func TestManyMalformedItems(t *testing.T) {
 	ts := newTestServer(t, func(c *Config) { c.PublishTimeout = 10 * time.Second })
 	const n = 1 << 20
@@ -449,7 +443,7 @@ func TestManyMalformedItems(t *testing.T) {
 		t.Errorf("got %d %s, want %s", a.status, a.body, want)
 	}
 	got := ts.pub.taken()
-	if len(got) != letterLimit+2 {
+	if len(got) != maxDeadLetters+2 {
 		t.Fatalf("%d messages", len(got))
 	}
 	var d schema.DeadLetter

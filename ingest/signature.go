@@ -6,101 +6,126 @@ import (
 	"encoding/hex"
 	"net/http"
 	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 )
 
-// The headers that Meta signs a request with ("Webhooks: Getting Started",
-// Validate Payloads). The older one is made with SHA-1 and not accepted.
+// The headers in which Meta signs a request ("Webhooks: Getting Started", Validate
+// Payloads). The older one uses SHA-1 and is not accepted.
 const (
 	headerSignature    = "X-Hub-Signature-256"
 	headerSignatureOld = "X-Hub-Signature"
 	signatureScheme    = "sha256="
 )
 
-// verifier checks the signatures of one platform. It is a pure function of
-// secrets, header and body, and safe for concurrent use.
-type verifier struct {
-	secrets [][]byte
+// The rejections of a signature.
+var (
+	rejectMissing = &rejection{"missing",
+		"the request has no X-Hub-Signature-256: either it is not from Meta, or something in front of the gateway drops the header", errSignature}
+	rejectMalformed = &rejection{"malformed",
+		"X-Hub-Signature-256 is not sha256= and 64 hex digits: either the request is not from Meta, " +
+			"or something in front of the gateway changes the header", errSignature}
+	rejectSHA1 = &rejection{"sha1_only",
+		"the request is signed with SHA-1 only (X-Hub-Signature), which is not accepted: sign with X-Hub-Signature-256", errSignature}
+	rejectReencoded = &rejection{"reencoded_body",
+		"the signature fits the body as Meta writes it, not the bytes that arrived: something in front of the gateway " +
+			"parses the JSON and writes it again, or adds white space; let it pass the body untouched", errSignature}
+	rejectMismatch = &rejection{"mismatch",
+		"made with another secret, or over another body: compare the configured app secrets with the app secret " +
+			"(App settings, Basic) of the app whose webhook this is; it is neither the verify token nor an access token", errSignature}
+	// rejectUndiagnosed is a mismatch whose reason may be a better one. It is not
+	// logged, because the log has the reason of a request diagnosed a moment before.
+	rejectUndiagnosed = &rejection{"mismatch", "", errSignature}
+
+	signatureRejections = []*rejection{rejectMissing, rejectMalformed, rejectSHA1, rejectReencoded, rejectMismatch, rejectUndiagnosed}
+)
+
+// appSecrets verify the signatures of Meta's webhook. They are safe for concurrent use.
+type appSecrets struct {
+	keys          [][]byte
+	uses          []prometheus.Counter // of each key
+	allowUnsigned bool
+	diagnoses     *rate.Limiter
 }
 
-func newVerifier(secrets []string) verifier {
-	var v verifier
-	for _, secret := range secrets {
-		v.secrets = append(v.secrets, []byte(secret))
+func keysOf(secrets []string) [][]byte {
+	keys := make([][]byte, len(secrets))
+	for i, secret := range secrets {
+		keys[i] = []byte(secret)
 	}
-	return v
+	return keys
 }
 
-// verify returns the place, from 1, of the secret that body was signed with.
-// The error is a signatureError with a reason that is known at no cost; see
-// [verifier.diagnose] for the rest.
-func (v verifier) verify(header http.Header, body []byte) (int, error) {
-	signature, err := readSignature(header)
-	if err != nil {
-		return 0, err
+// authenticateMeta is the authenticator of Meta's webhook.
+func authenticateMeta(secrets *liveSecrets, r *request) (check, error) {
+	signature, err := parseSignature(r.Header)
+	switch {
+	case err == nil:
+		return func(body []byte) error { return secrets.meta.verify(signature, body) }, nil
+	case err == rejectMissing && secrets.meta.allowUnsigned:
+		return func([]byte) error { return nil }, nil
+	default:
+		return nil, err
 	}
-	for i, secret := range v.secrets {
-		if hmac.Equal(sign(secret, body), signature) {
-			return i + 1, nil
-		}
-	}
-	return 0, signatureError(reasonMismatch)
 }
 
-// readSignature takes the signature out of the header, and tells what is wrong
-// with its form.
-func readSignature(header http.Header) ([]byte, error) {
+// digest is an HMAC-SHA256.
+type digest [sha256.Size]byte
+
+// parseSignature returns the signature in the header. The error is a *rejection.
+func parseSignature(header http.Header) (signature digest, err error) {
 	value := header.Get(headerSignature)
 	if value == "" {
 		if header.Get(headerSignatureOld) != "" {
-			return nil, signatureError(reasonSHA1)
+			return signature, rejectSHA1
 		}
-		return nil, signatureError(reasonMissing)
+		return signature, rejectMissing
 	}
-	digits, found := strings.CutPrefix(value, signatureScheme)
-	if !found && strings.HasPrefix(value, "sha1=") {
-		return nil, signatureError(reasonSHA1)
+	digits, hasScheme := strings.CutPrefix(value, signatureScheme)
+	if strings.HasPrefix(value, "sha1=") {
+		return signature, rejectSHA1
 	}
-	signature, err := hex.DecodeString(digits)
+	sum, err := hex.DecodeString(digits)
 	switch {
-	case !found || err != nil:
-		return nil, signatureError(reasonMalformed)
-	case len(signature) == 20:
-		return nil, signatureError(reasonSHA1)
-	case len(signature) != sha256.Size:
-		return nil, signatureError(reasonMalformed)
+	case !hasScheme || err != nil:
+		return signature, rejectMalformed
+	case len(sum) == 20: // SHA-1
+		return signature, rejectSHA1
+	case len(sum) != len(signature):
+		return signature, rejectMalformed
 	}
-	return signature, nil
+	return digest(sum), nil
 }
 
-func sign(secret, body []byte) []byte {
-	mac := hmac.New(sha256.New, secret)
+// verify counts the use of the key that body is signed with. The error is a *rejection.
+func (s *appSecrets) verify(signature digest, body []byte) error {
+	if i := s.find(signature, body); i >= 0 {
+		s.uses[i].Inc()
+		return nil
+	}
+	switch {
+	case !canDiagnose(body):
+		return rejectMismatch
+	case s.diagnoses.Allow():
+		return diagnose(s.keys, signature, body)
+	default:
+		return rejectUndiagnosed
+	}
+}
+
+// find returns the index of the key that body is signed with, or -1.
+func (s *appSecrets) find(signature digest, body []byte) int {
+	for i, key := range s.keys {
+		if hmac.Equal(sign(key, body), signature[:]) {
+			return i
+		}
+	}
+	return -1
+}
+
+func sign(key, body []byte) []byte {
+	mac := hmac.New(sha256.New, key)
 	mac.Write(body)
 	return mac.Sum(nil)
 }
-
-// signatureError is a reason why a request is not accepted as the platform's.
-type signatureError string
-
-// The reasons, as they stand in the metric.
-const (
-	reasonMissing   = "missing"
-	reasonMalformed = "malformed"
-	reasonSHA1      = "sha1_only"
-	reasonReencoded = "reencoded_body"
-	reasonMismatch  = "mismatch"
-)
-
-// signatureHelp says for every reason what to do about it.
-var signatureHelp = map[signatureError]string{
-	reasonMissing: "the request has no X-Hub-Signature-256: either it is not from Meta, or something in front of the gateway drops the header",
-	reasonMalformed: "X-Hub-Signature-256 is not sha256= and 64 hex digits: either the request is not from Meta, " +
-		"or something in front of the gateway changes the header",
-	reasonSHA1: "the request is signed with SHA-1 only (X-Hub-Signature), which is not accepted: sign with X-Hub-Signature-256",
-	reasonReencoded: "the signature fits the body as Meta writes it, not the bytes that arrived: something in front of the gateway " +
-		"parses the JSON and writes it anew, or adds white space; let it pass the body untouched",
-	reasonMismatch: "made with another secret, or over another body: compare GATEWAY_META_APP_SECRETS with the app secret " +
-		"(App settings, Basic) of the app whose webhook this is; it is neither the verify token nor an access token",
-}
-
-// Error is for the log; the caller learns only that it was refused.
-func (e signatureError) Error() string { return signatureHelp[e] }

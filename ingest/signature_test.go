@@ -19,22 +19,31 @@ func TestSignVector(t *testing.T) {
 	}
 }
 
+// findSigner returns the index of the secret, or the error of the header.
+func findSigner(secrets appSecrets, header http.Header, body []byte) (int, error) {
+	signature, err := parseSignature(header)
+	if err != nil {
+		return -1, err
+	}
+	return secrets.find(signature, body), nil
+}
+
 func TestVerifySecrets(t *testing.T) {
-	v := newVerifier([]string{"old", "new"})
-	for secret, want := range map[string]int{"old": 1, "new": 2, "other": 0} {
+	secrets := appSecrets{keys: keysOf([]string{"old", "new"})}
+	for secret, want := range map[string]int{"old": 0, "new": 1, "other": -1} {
 		header := http.Header{headerSignature: {signatureOf(secret, []byte("body"))}}
-		if got, err := v.verify(header, []byte("body")); got != want || (err == nil) != (want > 0) {
+		if got, err := findSigner(secrets, header, []byte("body")); got != want || err != nil {
 			t.Errorf("%s: got %d, %v", secret, got, err)
 		}
 	}
 	upper := strings.ToUpper(signatureOf("old", []byte("body")))
 	header := http.Header{headerSignature: {"sha256=" + upper[len("sha256="):]}}
-	if _, err := v.verify(header, []byte("body")); err != nil {
-		t.Errorf("upper-case hex: %v", err)
+	if got, err := findSigner(secrets, header, []byte("body")); got != 0 || err != nil {
+		t.Errorf("upper-case hex: %d, %v", got, err)
 	}
 }
 
-// TestSignatureReasons: the log and the metric tell why, the answer does not.
+// TestSignatureReasons: log and metric have the reason, and the response does not.
 func TestSignatureReasons(t *testing.T) {
 	// As Meta writes it, and as JSON libraries write it after parsing.
 	const original = `{"object":"page","entry":[{"id":"1","t":"\u00dcber \ud83d\ude00 a\/b \"q\""}]}`
@@ -43,21 +52,21 @@ func TestSignatureReasons(t *testing.T) {
 	for _, test := range []struct {
 		name, body string
 		header     map[string]string
-		reason     string
+		want       *rejection
 	}{
-		{"missing", original, map[string]string{headerSignature: ""}, reasonMissing},
-		{"old header", original, map[string]string{headerSignature: "", headerSignatureOld: "sha1=00"}, reasonSHA1},
-		{"old scheme", original, map[string]string{headerSignature: "sha1=" + strings.Repeat("0", 40)}, reasonSHA1},
-		{"old length", original, map[string]string{headerSignature: "sha256=" + strings.Repeat("0", 40)}, reasonSHA1},
-		{"not hex", original, map[string]string{headerSignature: "sha256=" + strings.Repeat("g", 64)}, reasonMalformed},
-		{"another secret", original, map[string]string{headerSignature: signatureOf("other", []byte(original))}, reasonMismatch},
-		{"re-encoded", parsed, map[string]string{headerSignature: signed}, reasonReencoded},
-		{"compact", strings.ReplaceAll(parsed, ": ", ":"), map[string]string{headerSignature: signed}, reasonReencoded},
-		{"line break added", original + "\n", map[string]string{headerSignature: signed}, reasonReencoded},
-		{"cut", original[:20], map[string]string{headerSignature: signed}, reasonMismatch},
-		{"re-encoded, not UTF-8", "{\"t\": \"\xff\"}", map[string]string{headerSignature: signatureOf(testSecret, []byte("{\"t\":\"\xff\"}"))}, reasonMismatch},
-		{"re-encoded, not an object", `[{}, {}]`, map[string]string{headerSignature: signatureOf(testSecret, []byte(`[{},{}]`))}, reasonMismatch},
-		{"re-encoded, too large to look into", parsed + strings.Repeat(" ", diagnoseLimit), map[string]string{headerSignature: signed}, reasonMismatch},
+		{"missing", original, map[string]string{headerSignature: ""}, rejectMissing},
+		{"old header", original, map[string]string{headerSignature: "", headerSignatureOld: "sha1=00"}, rejectSHA1},
+		{"old scheme", original, map[string]string{headerSignature: "sha1=" + strings.Repeat("0", 40)}, rejectSHA1},
+		{"old length", original, map[string]string{headerSignature: "sha256=" + strings.Repeat("0", 40)}, rejectSHA1},
+		{"not hex", original, map[string]string{headerSignature: "sha256=" + strings.Repeat("g", 64)}, rejectMalformed},
+		{"another secret", original, map[string]string{headerSignature: signatureOf("other", []byte(original))}, rejectMismatch},
+		{"re-encoded", parsed, map[string]string{headerSignature: signed}, rejectReencoded},
+		{"compact", strings.ReplaceAll(parsed, ": ", ":"), map[string]string{headerSignature: signed}, rejectReencoded},
+		{"line break added", original + "\n", map[string]string{headerSignature: signed}, rejectReencoded},
+		{"cut", original[:20], map[string]string{headerSignature: signed}, rejectMismatch},
+		{"re-encoded, not UTF-8", "{\"t\": \"\xff\"}", map[string]string{headerSignature: signatureOf(testSecret, []byte("{\"t\":\"\xff\"}"))}, rejectMismatch},
+		{"re-encoded, not an object", `[{}, {}]`, map[string]string{headerSignature: signatureOf(testSecret, []byte(`[{},{}]`))}, rejectMismatch},
+		{"re-encoded, too large to look into", parsed + strings.Repeat(" ", maxDiagnosedBody), map[string]string{headerSignature: signed}, rejectMismatch},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ts := newTestServer(t, nil)
@@ -65,17 +74,17 @@ func TestSignatureReasons(t *testing.T) {
 			if a.status != 401 || strings.Contains(a.body, "encode") || strings.Contains(a.body, signed) {
 				t.Errorf("got %d %s", a.status, a.body)
 			}
-			if n := testutil.ToFloat64(ts.metrics.signatureFailures.WithLabelValues("meta", test.reason)); n != 1 {
-				t.Errorf("not counted as %s", test.reason)
+			if n := testutil.ToFloat64(ts.metrics.signatureFailures.WithLabelValues("meta", test.want.reason)); n != 1 {
+				t.Errorf("not counted as %s", test.want.reason)
 			}
-			if !strings.Contains(ts.log.String(), `"reason":"`+test.reason+`"`) {
+			if !strings.Contains(ts.log.String(), `"reason":"`+test.want.reason+`"`) {
 				t.Errorf("log: %s", ts.log)
 			}
 		})
 	}
 }
 
-// A flood of forged requests must not fill the log; the metric counts them all.
+// A flood of forged requests does not fill the log. The metric counts all of them.
 func TestRefusalLogIsBounded(t *testing.T) {
 	ts := newTestServer(t, nil)
 	for range 50 {
@@ -84,14 +93,14 @@ func TestRefusalLogIsBounded(t *testing.T) {
 	if n := strings.Count(ts.log.String(), "request refused"); n == 0 || n > 10 {
 		t.Errorf("%d lines", n)
 	}
-	if n := testutil.ToFloat64(ts.metrics.signatureFailures.WithLabelValues("meta", reasonMissing)); n != 50 {
+	if n := testutil.ToFloat64(ts.metrics.signatureFailures.WithLabelValues("meta", rejectMissing.reason)); n != 50 {
 		t.Errorf("counted %v", n)
 	}
 }
 
-// TestDiagnosisIsBounded: looking into a failed signature costs as much as many valid
-// deliveries, and anybody can ask for it. What is not looked into is counted and not
-// logged: its reason is unknown.
+// TestDiagnosisIsBounded: a diagnosis costs as much as many valid deliveries, and anybody
+// can cause one. Requests that are not diagnosed are counted, and not logged because
+// their reason is unknown.
 func TestDiagnosisIsBounded(t *testing.T) {
 	ts := newTestServer(t, nil)
 	forged := map[string]string{headerSignature: signatureOf(testSecret, []byte(`{"a":1}`))}
@@ -104,10 +113,10 @@ func TestDiagnosisIsBounded(t *testing.T) {
 	count := func(reason string) float64 {
 		return testutil.ToFloat64(ts.metrics.signatureFailures.WithLabelValues("meta", reason))
 	}
-	if n := count(reasonReencoded); n == 0 || n > requests/2 {
+	if n := count(rejectReencoded.reason); n == 0 || n > requests/2 {
 		t.Errorf("%v of %d requests were diagnosed", n, requests)
 	}
-	if n := count(reasonReencoded) + count(reasonMismatch); n != requests {
+	if n := count(rejectReencoded.reason) + count(rejectMismatch.reason); n != requests {
 		t.Errorf("%v of %d requests were counted", n, requests)
 	}
 	if strings.Contains(ts.log.String(), `"reason":"mismatch"`) {
@@ -115,15 +124,18 @@ func TestDiagnosisIsBounded(t *testing.T) {
 	}
 }
 
-func TestEverySignatureReasonHasHelp(t *testing.T) {
-	for _, reason := range []signatureError{reasonMissing, reasonMalformed, reasonSHA1, reasonReencoded, reasonMismatch} {
-		if reason.Error() == "" {
-			t.Errorf("%s has no help", string(reason))
+// Every rejection has a response, and all but the one that is never logged have help.
+func TestEveryRejectionHasHelp(t *testing.T) {
+	for i := range webhooks {
+		for _, rejected := range webhooks[i].rejections {
+			if rejected.response == nil || rejected.reason == "" || (rejected.help == "") != (rejected == rejectUndiagnosed) {
+				t.Errorf("%s: %+v", webhooks[i].name, rejected)
+			}
 		}
 	}
 }
 
-// FuzzSignature: no header makes a body accepted but the one that the secret gives.
+// FuzzSignature: only the signature made with a secret is accepted.
 func FuzzSignature(f *testing.F) {
 	body := []byte(okPostback)
 	f.Add(signatureOf(testSecret, body), "", body)
@@ -131,27 +143,28 @@ func FuzzSignature(f *testing.F) {
 	f.Add(strings.Repeat("0", 64), "", []byte{})
 	f.Add("sha256="+strings.Repeat("f", 64), "", []byte("\"\\"))
 	f.Fuzz(func(t *testing.T, value, old string, body []byte) {
-		v := newVerifier([]string{"one", testSecret})
+		secrets := appSecrets{keys: keysOf([]string{"one", testSecret})}
 		header := http.Header{headerSignature: {value}, headerSignatureOld: {old}}
-		place, err := v.verify(header, body)
+		signer, err := findSigner(secrets, header, body)
 		want := signatureOf(testSecret, body)
 		if strings.EqualFold(value, want) && strings.HasPrefix(value, signatureScheme) {
-			if place != 2 || err != nil {
-				t.Errorf("refused: %d, %v", place, err)
+			if signer != 1 || err != nil {
+				t.Errorf("rejected: %d, %v", signer, err)
 			}
 			return
 		}
-		var reason signatureError
-		if err == nil && !strings.EqualFold(value, signatureOf("one", body)) || err != nil && !errors.As(err, &reason) {
-			t.Errorf("%q accepted as %d, or an unknown error: %v", value, place, err)
+		var rejected *rejection
+		if signer >= 0 && !strings.EqualFold(value, signatureOf("one", body)) || err != nil && !errors.As(err, &rejected) {
+			t.Errorf("%q accepted as %d, or an unknown error: %v", value, signer, err)
 		}
-		if help := v.diagnose(header, body).Error(); help == "" {
+		signature, _ := parseSignature(header)
+		if diagnose(secrets.keys, signature, body).help == "" {
 			t.Error("no help")
 		}
 	})
 }
 
-// Re-encoded JSON stays what it is when it is re-encoded again, and ASCII means ASCII.
+// Re-encoding twice is the same as once, and ASCII means ASCII.
 func FuzzReencode(f *testing.F) {
 	f.Add([]byte(okPostback))
 	f.Add([]byte(`{"a":"\"\\","b":"é😀/"}`))

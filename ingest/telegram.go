@@ -12,16 +12,16 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// telegramUpdate is what of an update (Telegram Bot API, "Update") can be an
-// interaction. An update holds at most one of its optional members.
+// telegramUpdate has the members of an update (Telegram Bot API, "Update") that can be
+// events. An update has at most one of its optional members.
 type telegramUpdate struct {
-	CallbackQuery member[telegramCallback] `json:"callback_query"`
-	Message       member[telegramText]     `json:"message"`
+	CallbackQuery object[telegramCallback] `json:"callback_query"`
+	Message       object[telegramText]     `json:"message"`
 }
 
-// telegramText is a message before it is known to be of concern.
+// telegramText is a message that may not be an event.
 type telegramText struct {
-	Text hint `json:"text"`
+	Text lenientString `json:"text"`
 }
 
 // telegramStart is an update whose message is /start.
@@ -31,20 +31,20 @@ type telegramStart struct {
 
 // telegramCallback is a tap on a button of an inline keyboard. It has no time.
 type telegramCallback struct {
-	ID              text                        `json:"id"`
-	From            telegramUser                `json:"from"`
-	Message         aside[telegramButtonHolder] `json:"message"`
-	InlineMessageID aside[text]                 `json:"inline_message_id"`
-	Data            string                      `json:"data"`
-	GameShortName   hint                        `json:"game_short_name"`
+	ID              stringOrInt                     `json:"id"`
+	From            telegramUser                    `json:"from"`
+	Message         optional[telegramButtonMessage] `json:"message"`
+	InlineMessageID optional[stringOrInt]           `json:"inline_message_id"`
+	Data            string                          `json:"data"`
+	GameShortName   lenientString                   `json:"game_short_name"`
 }
 
-// telegramButtonHolder is the message that had the button. Of one that is no
-// longer accessible only chat and id are told.
-type telegramButtonHolder struct {
-	MessageID   text                    `json:"message_id"`
-	Chat        telegramChat            `json:"chat"`
-	ReplyMarkup aside[telegramKeyboard] `json:"reply_markup"`
+// telegramButtonMessage is the message with the button. If it is not accessible any
+// more, it has only chat and id.
+type telegramButtonMessage struct {
+	MessageID   stringOrInt                `json:"message_id"`
+	Chat        telegramChat               `json:"chat"`
+	ReplyMarkup optional[telegramKeyboard] `json:"reply_markup"`
 }
 
 type telegramKeyboard struct {
@@ -53,8 +53,8 @@ type telegramKeyboard struct {
 
 // telegramMessage is one that a person sent.
 type telegramMessage struct {
-	MessageID text             `json:"message_id"`
-	Date      stamp            `json:"date"`
+	MessageID stringOrInt      `json:"message_id"`
+	Date      timestamp        `json:"date"`
 	Chat      telegramChat     `json:"chat"`
 	From      telegramUser     `json:"from"`
 	Text      string           `json:"text"`
@@ -62,22 +62,22 @@ type telegramMessage struct {
 }
 
 type telegramChat struct {
-	ID   text `json:"id"`
-	Type text `json:"type"`
+	ID   stringOrInt `json:"id"`
+	Type stringOrInt `json:"type"`
 }
 
 // telegramUser is a person. Ids can have more digits than a float64 keeps.
 type telegramUser struct {
-	ID           text   `json:"id"`
-	FirstName    string `json:"first_name"`
-	LastName     string `json:"last_name"`
-	Username     text   `json:"username"`
-	LanguageCode text   `json:"language_code"`
+	ID           stringOrInt `json:"id"`
+	FirstName    string      `json:"first_name"`
+	LastName     string      `json:"last_name"`
+	Username     stringOrInt `json:"username"`
+	LanguageCode stringOrInt `json:"language_code"`
 }
 
 type telegramEntity struct {
-	Type   hint `json:"type"`
-	Offset text `json:"offset"`
+	Type   lenientString `json:"type"`
+	Offset stringOrInt   `json:"offset"`
 }
 
 // telegramButton can have no callback_data: a link, a game.
@@ -86,80 +86,76 @@ type telegramButton struct {
 	CallbackData *string `json:"callback_data"`
 }
 
-// readTelegram reads an update that was sent to a bot. A body that is no JSON
-// object becomes a dead letter as a whole.
-func (b *batch) readTelegram(bot string, body []byte) {
+// decodeTelegram decodes an update. A body that is not a JSON object becomes a dead
+// letter as a whole.
+func decodeTelegram(b *batch, body []byte) {
 	if err := checkObject(body); err != nil {
-		b.notJSON = true
-		b.reject(schema.Telegram, schema.ReasonNotJSON, body, err.Error())
+		b.deadLetterBody(schema.Telegram, body, err)
 		return
 	}
-	var update telegramUpdate
-	if err := decode(body, &update); err != nil {
-		b.reject(schema.Telegram, schema.ReasonMalformed, body, describe(err))
-		return
-	}
-	switch {
-	case update.CallbackQuery.present:
-		b.telegramCallback(bot, &update.CallbackQuery.value, body)
-	case isStart(string(update.Message.value.Text)):
-		b.telegramStart(bot, body)
-	default:
-		b.ignore(schema.Telegram, 1)
-	}
+	e := event{body: body}
+	e.Platform, e.Account.ID, e.Channel = schema.Telegram, b.account, schema.ChannelPrimary
+	b.add(&e, decodeUpdate(&e, body))
 }
 
-// checkObject tells why a body is not one JSON object.
+// checkObject reports why a body is not one JSON object.
 func checkObject(body []byte) error {
 	d := jsontext.NewDecoder(bytes.NewBuffer(body), lenient...)
 	value, err := d.ReadValue()
 	kind := value.Kind()
 	if err == nil {
-		_, err = d.ReadToken() // nothing may follow
+		_, err = d.ReadToken() // has to be the end
 	}
 	switch {
 	case len(body) == 0:
 		return errors.New("the body is empty")
 	case !errors.Is(err, io.EOF):
-		return syntaxFault(err)
+		return describeSyntaxError(err)
 	case kind != '{':
-		return errors.New("the body is JSON, but no object")
+		return errNotObject
 	}
 	return nil
 }
 
-func (b *batch) telegramCallback(bot string, c *telegramCallback, body []byte) {
-	if c.GameShortName != "" {
-		b.ignore(schema.Telegram, 1)
-		return
+// decodeUpdate sets what the person did. The kind stays empty if the update is not an
+// event.
+func decodeUpdate(e *event, body []byte) error {
+	var update telegramUpdate
+	if err := decodeJSON(body, &update); err != nil {
+		return err
 	}
-	title, onKeyboard := c.button()
-	b.add(interaction{
-		platform: schema.Telegram,
-		account:  bot,
-		user:     c.From.normalize(),
-		kind:     schema.KindInlineButton,
-		channel:  schema.ChannelPrimary,
-		title:    title,
-		id:       string(c.ID),
-		payload:  c.Data,
-		body:     body,
-		enrich: func(d *schema.Data) {
-			d.MessageID = "" // the id is that of the tap, which is no message
-			d.ReplyTo, d.Chat = c.place()
-			if d.Payload != nil {
-				d.Payload.OnKeyboard = onKeyboard
-			}
-		},
-	})
+	switch {
+	case update.CallbackQuery.present:
+		update.CallbackQuery.value.fill(e)
+	case isStart(string(update.Message.value.Text)):
+		var start telegramStart
+		if err := decodeJSON(body, &start); err != nil {
+			return err
+		}
+		start.Message.fill(e)
+	}
+	return nil
 }
 
-// button finds the button that was tapped by its data. Where the update does not
-// show a keyboard nothing can be told about it: a message sent by way of inline
-// mode, an old one, or one whose keyboard was taken away since.
+func (c *telegramCallback) fill(e *event) {
+	if c.GameShortName != "" {
+		return
+	}
+	e.Kind, e.User, e.id = schema.KindInlineButton, c.From.normalize(), string(c.ID)
+	e.ReplyTo, e.Chat = c.message()
+	e.Payload = newPayload(c.Data)
+	title, onKeyboard := c.button()
+	e.Title = title
+	if e.Payload != nil {
+		e.Payload.OnKeyboard = onKeyboard
+	}
+}
+
+// button finds the button by its data. Some updates do not show the keyboard: of
+// messages sent in inline mode, old ones, and those whose keyboard was removed.
 func (c *telegramCallback) button() (title string, onKeyboard *bool) {
 	keyboard := c.Message.value.ReplyMarkup
-	if !keyboard.known {
+	if !keyboard.present {
 		return "", nil
 	}
 	for _, row := range keyboard.value.InlineKeyboard {
@@ -172,50 +168,33 @@ func (c *telegramCallback) button() (title string, onKeyboard *bool) {
 	return "", new(false)
 }
 
-// place is the message that had the button, and its chat. A message sent by way
-// of inline mode has an id of its own kind, and no chat that the bot may know.
-func (c *telegramCallback) place() (message string, chat *schema.Chat) {
-	if !c.Message.known {
+// message returns the message with the button and its chat. A message sent in inline
+// mode has another kind of id, and no chat.
+func (c *telegramCallback) message() (id string, chat *schema.Chat) {
+	if !c.Message.present {
 		return string(c.InlineMessageID.value), nil
 	}
 	m := &c.Message.value
 	return string(m.MessageID), m.Chat.normalize()
 }
 
-// telegramStart makes an event of the command by which a person opens a bot:
-// a click, or with a parameter a deep link that was followed. Its id is derived:
-// Telegram's id of a message is one within its chat only. It is part of what the id
-// is derived from: two messages of one second are two clicks.
-func (b *batch) telegramStart(bot string, body []byte) {
-	var update telegramStart
-	if err := decode(body, &update); err != nil {
-		b.reject(schema.Telegram, schema.ReasonMalformed, body, describe(err))
+// fill reads the command by which a person opens a bot: a click, or with a parameter a
+// deep link. Telegram's message ids are unique within a chat only, so the event's id is
+// derived. The message id is part of it: two messages in one second are two clicks.
+func (m *telegramMessage) fill(e *event) {
+	if !m.startsWithCommand() {
 		return
 	}
-	m := &update.Message
-	if !m.beginsWithCommand() {
-		b.ignore(schema.Telegram, 1)
-		return
-	}
-	i := interaction{
-		platform:  schema.Telegram,
-		account:   bot,
-		user:      m.From.normalize(),
-		kind:      schema.KindButton,
-		channel:   schema.ChannelPrimary,
-		messageID: m.knownID(),
-		timestamp: m.Date,
-		payload:   startCommand,
-		body:      body,
-		enrich:    func(d *schema.Data) { d.Chat = m.Chat.normalize() },
-	}
+	e.Kind, e.User, e.Chat = schema.KindButton, m.From.normalize(), m.Chat.normalize()
+	e.MessageID, e.timestamp = m.id(), m.Date
 	if _, parameter := splitCommand(m.Text); parameter != "" {
-		i.kind, i.payload, i.referral = schema.KindReferral, "", &schema.Referral{Ref: parameter}
+		e.Kind, e.Referral = schema.KindReferral, &schema.Referral{Ref: parameter}
+	} else {
+		e.Payload = newPayload(startCommand)
 	}
-	b.add(i)
 }
 
-// startCommand is what the Start button and deep links send.
+// startCommand is sent by the Start button and by deep links.
 const startCommand = "/start"
 
 func isStart(text string) bool {
@@ -223,9 +202,9 @@ func isStart(text string) bool {
 	return command == startCommand
 }
 
-// splitCommand splits a message into its first word and what follows. In groups
-// the name of the bot stands behind a command; it is left out, because the bot's
-// name in the gateway's settings need not be its user name.
+// splitCommand splits a message into its first word and the rest. In groups the bot's
+// user name follows the command. It is left out, because the bot can have another name in
+// the configuration.
 func splitCommand(text string) (command, parameter string) {
 	end := strings.IndexFunc(text, unicode.IsSpace)
 	if end < 0 {
@@ -235,10 +214,9 @@ func splitCommand(text string) (command, parameter string) {
 	return command, strings.TrimSpace(text[end:])
 }
 
-// beginsWithCommand tells a command from a text that only looks like one, such
-// as a quoted piece of code: Telegram marks commands. A message without any
-// marks is taken at its word.
-func (m *telegramMessage) beginsWithCommand() bool {
+// startsWithCommand reports whether the text is a command, and not for example a quoted
+// piece of code. Telegram marks commands; a text without any marks counts as one.
+func (m *telegramMessage) startsWithCommand() bool {
 	for _, e := range m.Entities {
 		if e.Type == "bot_command" && e.Offset == "0" {
 			return true
@@ -247,8 +225,8 @@ func (m *telegramMessage) beginsWithCommand() bool {
 	return len(m.Entities) == 0
 }
 
-// knownID leaves out the 0 of a message that Telegram has not given its id yet.
-func (m *telegramMessage) knownID() string {
+// id returns "" for 0: Telegram has not given the message an id yet.
+func (m *telegramMessage) id() string {
 	if m.MessageID == "0" {
 		return ""
 	}

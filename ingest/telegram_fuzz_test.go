@@ -10,8 +10,8 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// FuzzTelegramUpdate: whatever a body holds, it is a JSON object or one dead
-// letter that keeps it, and what it becomes can be published.
+// FuzzTelegramUpdate: a body is a JSON object, or becomes one dead letter. The result can
+// be published.
 func FuzzTelegramUpdate(f *testing.F) {
 	addDeliveries(f, schema.Telegram)
 	for _, body := range []string{
@@ -22,8 +22,8 @@ func FuzzTelegramUpdate(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		b := &batch{receivedAt: testNow, includeRaw: len(body)%2 == 0}
-		b.readTelegram(testBot, bytes.Clone(body))
+		b := &batch{account: testBot, receivedAt: testNow, includeRaw: len(body)%2 == 0, isUTF8: utf8.Valid(body)}
+		decodeTelegram(b, bytes.Clone(body))
 		if b.notJSON {
 			checkRefused(t, b, body)
 		}
@@ -39,7 +39,7 @@ func FuzzTelegramUpdate(f *testing.F) {
 	})
 }
 
-// isObject is the rule in the words of encoding/json.
+// isObject is the rule of checkObject, written with encoding/json.
 func isObject(body []byte) bool {
 	var object map[string]json.RawMessage
 	return json.Unmarshal(body, &object) == nil && object != nil

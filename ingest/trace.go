@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/gorilla/mux"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
@@ -13,21 +12,17 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// startSpan begins the span of a delivery at the time at which the request came,
-// and returns the context that passes it on. Its parent is what the request's
-// traceparent names; one that is not well-formed is ignored.
-func (s *Server) startSpan(r *http.Request, d *delivery) context.Context {
-	if s.cfg.Tracer == nil {
-		return r.Context()
-	}
-	route, _ := mux.CurrentRoute(r).GetPathTemplate() // every route has one
+// startSpan starts the span of a delivery at the time when the request was received, and
+// returns the context with it. The parent is the span in the request's traceparent; a
+// malformed one is ignored.
+func (s *Server) startSpan(r *request, d *delivery) context.Context {
 	ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-	ctx, d.span = s.cfg.Tracer.Start(ctx, r.Method+" "+route,
+	ctx, d.span = s.cfg.Tracer.Start(ctx, r.Method+" "+d.hook.path,
 		trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithTimestamp(d.began),
+		trace.WithTimestamp(d.received),
 		trace.WithAttributes(
 			semconv.HTTPRequestMethodPost,
-			semconv.HTTPRoute(route),
+			semconv.HTTPRoute(d.hook.path),
 			semconv.URLPath(r.URL.Path),
 			semconv.URLScheme(schemeOf(r)),
 			semconv.NetworkProtocolVersion(strconv.Itoa(r.ProtoMajor)+"."+strconv.Itoa(r.ProtoMinor)),
@@ -35,19 +30,16 @@ func (s *Server) startSpan(r *http.Request, d *delivery) context.Context {
 	return ctx
 }
 
-func schemeOf(r *http.Request) string {
+func schemeOf(r *request) string {
 	if r.TLS != nil {
 		return "https"
 	}
 	return "http"
 }
 
-// endSpan tells the trace what the log is told. err is what the delivery is
-// answered with.
+// endSpan adds the attributes that the log line has, and ends the span. err is what the
+// delivery is answered with.
 func (d *delivery) endSpan(err error) {
-	if d.span == nil {
-		return
-	}
 	defer d.span.End()
 	if !d.span.IsRecording() {
 		return
@@ -57,7 +49,7 @@ func (d *delivery) endSpan(err error) {
 	d.span.SetAttributes(
 		semconv.HTTPResponseStatusCode(status),
 		attribute.String("postback.outcome", outcome),
-		attribute.String("postback.platform", d.namedPlatform()),
+		attribute.String("postback.platform", d.platform()),
 		attribute.String("postback.account", account),
 		attribute.Int("postback.accepted", d.counts.accepted),
 		attribute.Int("postback.duplicates", d.counts.duplicates),

@@ -3,15 +3,13 @@ package ingest
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/postback-gateway/gateway/schema"
 )
-
-// objectOfWhatsApp is the object of WhatsApp's deliveries.
-const objectOfWhatsApp = "whatsapp_business_account"
 
 // The types of messages and of interactive replies that are clicks (WhatsApp
 // Cloud API, "messages webhook reference", interactive and button).
@@ -24,27 +22,27 @@ const (
 	whatsappFlowReply   = "nfm_reply"
 )
 
-// whatsappMessage is an element of a change's messages. null stands for none.
+// whatsappMessage is one of a change's messages.
 type whatsappMessage struct {
-	ID               text                   `json:"id"`
-	From             text                   `json:"from"`
-	FromUserID       text                   `json:"from_user_id"`
-	FromParentUserID text                   `json:"from_parent_user_id"`
-	Timestamp        stamp                  `json:"timestamp"`
-	Type             hint                   `json:"type"`
-	Context          aside[whatsappContext] `json:"context"`
-	Interactive      *whatsappInteractive   `json:"interactive"`
-	Button           *whatsappTemplate      `json:"button"`
-	Referral         *whatsappReferral      `json:"referral"`
+	ID               stringOrInt               `json:"id"`
+	From             stringOrInt               `json:"from"`
+	FromUserID       stringOrInt               `json:"from_user_id"`
+	FromParentUserID stringOrInt               `json:"from_parent_user_id"`
+	Timestamp        timestamp                 `json:"timestamp"`
+	Type             lenientString             `json:"type"`
+	Context          optional[whatsappContext] `json:"context"`
+	Interactive      *whatsappInteractive      `json:"interactive"`
+	Button           *whatsappTemplate         `json:"button"`
+	Referral         *whatsappReferral         `json:"referral"`
 }
 
-// whatsappContext names the message that is answered: the one with the button.
+// whatsappContext names the message with the button.
 type whatsappContext struct {
-	ID text `json:"id"`
+	ID stringOrInt `json:"id"`
 }
 
 type whatsappInteractive struct {
-	Type        hint           `json:"type"`
+	Type        lenientString  `json:"type"`
 	ButtonReply *whatsappReply `json:"button_reply"`
 	ListReply   *whatsappReply `json:"list_reply"`
 	FlowReply   *whatsappFlow  `json:"nfm_reply"`
@@ -67,158 +65,128 @@ type whatsappTemplate struct {
 	Text    string `json:"text"`
 }
 
-// whatsappReferral tells which ad or post a message came from.
+// whatsappReferral says which ad or post a message came from.
 type whatsappReferral struct {
-	SourceType text                      `json:"source_type"`
-	SourceID   text                      `json:"source_id"`
+	SourceType stringOrInt               `json:"source_type"`
+	SourceID   stringOrInt               `json:"source_id"`
 	Extra      map[string]jsontext.Value `json:",embed"`
 }
 
-// whatsapp takes a change of a business account's delivery apart.
-func (b *batch) whatsapp(e element) {
-	c, err := readWhatsApp(e)
+// whatsapp has the changes of WhatsApp business accounts.
+var whatsapp = metaPlatform{name: schema.WhatsApp, decode: decodeWhatsApp}
+
+// decodeWhatsApp decodes a change of a business account.
+func decodeWhatsApp(b *batch, item *rawItem, _ *metaPlatform) {
+	c, err := readWhatsAppChange(item)
 	switch {
-	case err != nil: // not after the walk that has found the change
-		b.reject(schema.WhatsApp, schema.ReasonMalformed, e.body, err.Error())
+	case err != nil: // cannot happen: the body has been read before
+		b.deadLetter(schema.WhatsApp, schema.ReasonMalformed, item.body, err.Error())
 	case !c.hasMessages():
 		b.ignore(schema.WhatsApp, 1)
 	default:
-		b.ignore(schema.WhatsApp, c.others)
-		for _, message := range c.found.elements {
-			b.whatsappMessage(&c, message)
+		if c.ignored > 0 {
+			b.ignore(schema.WhatsApp, c.ignored)
+		}
+		for i := range c.messages.items { // a malformed one does not affect the others
+			item := &c.messages.items[i]
+			e := event{body: item.body}
+			b.add(&e, c.fill(&e, item))
 		}
 	}
 }
 
-// whatsappMessage makes an interaction of a message. Each is judged by itself:
-// one that is malformed leaves the others of its change alone.
-func (b *batch) whatsappMessage(c *whatsappChange, e element) {
-	if e.fault != "" {
-		c.reject(b, e, e.fault)
-		return
+// fill sets the event of a message. The kind stays empty if the message is not one.
+func (c *whatsappChange) fill(e *event, item *rawItem) error {
+	e.Platform, e.Account.ID, e.Channel = schema.WhatsApp, c.account, item.channel()
+	if c.account != "" { // the dead letter has the message alone, without its account
+		e.note = "to phone number id " + c.account + ": "
 	}
-	m, click, err := readWhatsAppMessage(e.body)
-	switch {
-	case err != nil:
-		c.reject(b, e, describe(err))
-	case click.kind == "":
-		b.ignore(schema.WhatsApp, 1)
-	default:
-		item, err := b.item(c.interaction(&m, click, e))
-		if err != nil {
-			c.reject(b, e, err.Error())
-			return
-		}
-		b.items = append(b.items, item)
+	if item.fault != "" {
+		return errors.New(item.fault)
 	}
+	m, err := readWhatsAppMessage(item.body)
+	if err != nil {
+		return err
+	}
+	e.User = c.user(&m)
+	return m.fill(e)
 }
 
-// reject says whose message it was: the dead letter holds the message alone, and
-// the phone number stands beside it in the delivery.
-func (c *whatsappChange) reject(b *batch, e element, detail string) {
-	if c.account != "" {
-		detail = "to phone number id " + c.account + ": " + detail
+// readWhatsAppMessage returns an empty message if it cannot be decoded and does not say
+// that it is an event.
+func readWhatsAppMessage(body []byte) (m whatsappMessage, err error) {
+	if err = decodeJSON(body, &m); err != nil && !mayBeWhatsAppEvent(body) {
+		return whatsappMessage{}, nil
 	}
-	b.reject(schema.WhatsApp, schema.ReasonMalformed, e.body, detail)
+	return m, err
 }
 
-func (c *whatsappChange) interaction(m *whatsappMessage, click whatsappClick, e element) interaction {
-	return interaction{
-		platform:  schema.WhatsApp,
-		account:   c.account,
-		user:      c.user(m),
-		kind:      click.kind,
-		channel:   e.channel(),
-		title:     click.title,
-		id:        string(m.ID),
-		timestamp: m.Timestamp,
-		payload:   click.payload,
-		referral:  m.Referral.normalize(),
-		body:      e.body,
-		enrich: func(d *schema.Data) {
-			d.Description, d.ReplyTo = click.description, string(m.Context.value.ID)
-		},
+// fill sets what the person did. The kind stays empty if the message is not an event.
+// The error is about a message that says that it is one.
+func (m *whatsappMessage) fill(e *event) error {
+	if err := m.fillClick(e); err != nil {
+		return err
 	}
+	if e.Kind == "" && m.Referral != nil {
+		e.Kind = schema.KindReferral // the person wrote after tapping an ad
+	}
+	e.id, e.timestamp = string(m.ID), m.Timestamp
+	e.MessageID, e.ReplyTo, e.Referral = e.id, string(m.Context.value.ID), m.Referral.normalize()
+	return nil
 }
 
-// whatsappClick is what a person did; nothing has no kind.
-type whatsappClick struct {
-	kind                        schema.Kind
-	title, description, payload string
-}
-
-// readWhatsAppMessage reads a message and what of it is a click. The error is
-// only about a message that says of itself that it is one.
-func readWhatsAppMessage(body []byte) (m whatsappMessage, click whatsappClick, err error) {
-	if err := decode(body, &m); err != nil {
-		if isWhatsAppClick(body) {
-			return m, click, err
-		}
-		return m, click, nil
-	}
-	click, err = m.click()
-	if click.kind == "" && err == nil && m.Referral != nil {
-		// Whoever writes by way of an ad has followed a link; what is written is
-		// no business of the gateway's.
-		click.kind = schema.KindReferral
-	}
-	return m, click, err
-}
-
-func (m *whatsappMessage) click() (whatsappClick, error) {
+func (m *whatsappMessage) fillClick(e *event) error {
 	switch {
 	case m.Interactive != nil:
-		return m.Interactive.click()
+		return m.Interactive.fill(e)
 	case m.Button != nil:
-		return whatsappClick{kind: schema.KindTemplateButton, title: m.Button.Text, payload: m.Button.Payload}, nil
+		e.Kind, e.Title, e.Payload = schema.KindTemplateButton, m.Button.Text, newPayload(m.Button.Payload)
 	case m.Type == whatsappInteractiveType, m.Type == whatsappButtonType:
-		return whatsappClick{}, fmt.Errorf("%s is missing", m.Type)
-	default:
-		return whatsappClick{}, nil
+		return fmt.Errorf("%s is missing", m.Type)
 	}
+	return nil
 }
 
-func (i *whatsappInteractive) click() (whatsappClick, error) {
+// fill ignores replies of other types, such as a permission to call.
+func (i *whatsappInteractive) fill(e *event) error {
 	switch {
 	case i.ButtonReply != nil:
-		return whatsappClick{kind: schema.KindButton, title: i.ButtonReply.Title, payload: i.ButtonReply.ID}, nil
+		e.Kind, e.Title, e.Payload = schema.KindButton, i.ButtonReply.Title, newPayload(i.ButtonReply.ID)
 	case i.ListReply != nil:
-		return whatsappClick{kind: schema.KindList, title: i.ListReply.Title, description: i.ListReply.Description, payload: i.ListReply.ID}, nil
+		e.Kind, e.Title, e.Payload = schema.KindList, i.ListReply.Title, newPayload(i.ListReply.ID)
+		e.Description = i.ListReply.Description
 	case i.FlowReply != nil:
-		return whatsappClick{kind: schema.KindFlow, title: i.FlowReply.Body, payload: i.FlowReply.ResponseJSON}, nil
+		e.Kind, e.Title, e.Payload = schema.KindFlow, i.FlowReply.Body, newPayload(i.FlowReply.ResponseJSON)
 	case i.Type == whatsappButtonReply, i.Type == whatsappListReply, i.Type == whatsappFlowReply:
-		return whatsappClick{}, fmt.Errorf("interactive/%s is missing", i.Type)
-	default:
-		return whatsappClick{}, nil // a reply of another type, such as a permission to call
+		return fmt.Errorf("interactive/%s is missing", i.Type)
 	}
+	return nil
 }
 
-// isWhatsAppClick tells of a message that could not be read whether it is a click
-// or came from an ad.
-func isWhatsAppClick(body []byte) bool {
-	var probe struct {
-		Type        hint           `json:"type"`
+// mayBeWhatsAppEvent reports whether a message that could not be decoded says that it
+// is a click or came from an ad, or cannot say what it is. A dead letter is better than
+// a lost click.
+func mayBeWhatsAppEvent(body []byte) bool {
+	var members struct {
+		Type        lenientString  `json:"type"`
 		Interactive jsontext.Value `json:"interactive"`
 		Button      jsontext.Value `json:"button"`
 		Referral    jsontext.Value `json:"referral"`
 	}
-	if err := decode(body, &probe); err != nil {
-		return true // cannot be told: better a dead letter than a lost click
+	if err := decodeJSON(body, &members); err != nil {
+		return true
 	}
-	return probe.Type == whatsappInteractiveType || probe.Type == whatsappButtonType ||
-		given(probe.Interactive) || given(probe.Button) || given(probe.Referral)
+	return members.Type == whatsappInteractiveType || members.Type == whatsappButtonType ||
+		isPresent(members.Interactive) || isPresent(members.Button) || isPresent(members.Referral)
 }
 
-// given tells whether a member is there and not null.
-func given(v jsontext.Value) bool { return len(v) > 0 && v.Kind() != 'n' }
-
-// normalize: source_type is what other platforms call the source. A source_id is
-// an ad's only where the source is an ad; it can be a post's.
+// normalize returns a referral whose source is the source_type. The source_id is that
+// of an ad only if the source is one; it can be a post's.
 func (r *whatsappReferral) normalize() *schema.Referral {
 	if r == nil {
 		return nil
 	}
-	out := &schema.Referral{Source: string(r.SourceType), Extra: foreignFields(r.Extra)}
+	out := &schema.Referral{Source: string(r.SourceType), Extra: safeFields(r.Extra)}
 	switch {
 	case r.SourceType == "ad":
 		out.AdID = string(r.SourceID)
@@ -231,21 +199,21 @@ func (r *whatsappReferral) normalize() *schema.Referral {
 	return out
 }
 
-// whatsappContact is a person as a change describes the senders of its messages
-// ("Business-scoped user IDs"). Any of the ids can be missing.
+// whatsappContact describes a sender of a change's messages ("Business-scoped user
+// IDs"). Any of the ids can be missing.
 type whatsappContact struct {
-	WaID         text `json:"wa_id"`
-	UserID       text `json:"user_id"`
-	ParentUserID text `json:"parent_user_id"`
-	Username     text `json:"username"`
+	WaID         stringOrInt `json:"wa_id"`
+	UserID       stringOrInt `json:"user_id"`
+	ParentUserID stringOrInt `json:"parent_user_id"`
+	Username     stringOrInt `json:"username"`
 	Profile      struct {
-		Name     string `json:"name"`
-		Username text   `json:"username"`
+		Name     string      `json:"name"`
+		Username stringOrInt `json:"username"`
 	} `json:"profile"`
 }
 
-// user is the sender of a message. A person is known by the phone number while
-// WhatsApp tells it: it is what the business's other systems know too.
+// user returns the sender of a message. The id is the phone number if WhatsApp sends
+// it, because the business's other systems know it too.
 func (c *whatsappChange) user(m *whatsappMessage) schema.User {
 	contact := c.contact(m)
 	scoped := cmp.Or(m.FromUserID, contact.UserID)
@@ -259,16 +227,15 @@ func (c *whatsappChange) user(m *whatsappMessage) schema.User {
 	}
 }
 
-// contact finds the sender among the contacts. A phone number and a wa_id can
-// differ for the same person, so the only contact of an only message is its
-// sender where no id tells.
+// contact finds the sender among the contacts. Phone number and wa_id of a person can
+// differ. So if no id matches, an only contact is the sender of an only message.
 func (c *whatsappChange) contact(m *whatsappMessage) whatsappContact {
-	for _, id := range []text{m.FromUserID, m.From, m.FromParentUserID} {
-		if i, found := c.known[id]; found {
+	for _, id := range []stringOrInt{m.FromUserID, m.From, m.FromParentUserID} {
+		if i, found := c.byID[id]; found {
 			return c.contacts[i]
 		}
 	}
-	if len(c.contacts) == 1 && len(c.found.elements) == 1 {
+	if len(c.contacts) == 1 && len(c.messages.items) == 1 {
 		return c.contacts[0]
 	}
 	return whatsappContact{}

@@ -1,43 +1,38 @@
 package ingest
 
 import (
-	"bytes"
-
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// whatsappChange is an element of entry[].changes with its messages found and
-// not yet looked into.
+// whatsappChange is an item of entry[].changes, split into messages that are not decoded
+// yet.
 type whatsappChange struct {
-	field    hint
+	field    lenientString
 	account  string
 	contacts []whatsappContact
-	known    map[text]int // the contacts by each of their ids
-	found    envelope     // the messages, as elements
-	others   int          // statuses and echoes
+	byID     map[stringOrInt]int // indexes of contacts by each of their ids
+	messages envelope            // as its items
+	ignored  int                 // statuses and echoes
 }
 
-// hasMessages is false of a change of another field and of one that holds
-// nothing to count. A change that names no field can be one of messages.
+// hasMessages returns false for a change of another field, and for one without messages,
+// statuses and echoes. A change without a field can have messages.
 func (c *whatsappChange) hasMessages() bool {
 	isMessages := c.field == fieldMessages || c.field == fieldStandby || c.field == ""
-	return isMessages && len(c.found.elements)+c.others > 0
+	return isMessages && len(c.messages.items)+c.ignored > 0
 }
 
-// whatsappWalker cuts the messages out of a change uncopied.
+// whatsappWalker cuts the messages out of a change without copying.
 type whatsappWalker struct {
 	walker
-	change whatsappChange
-	place  string // the list that messages found next count to
+	change      whatsappChange
+	currentList string // of the messages that are found next
 }
 
-// readWhatsApp walks once over a change. What is beside the messages can stand
-// in any order and be wrong without harm to them.
-func readWhatsApp(e element) (whatsappChange, error) {
-	w := whatsappWalker{
-		walker: walker{body: e.body, dec: jsontext.NewDecoder(bytes.NewBuffer(e.body), lenient...)},
-		place:  e.list,
-	}
+// readWhatsAppChange walks once over a change. Other members than the messages can
+// come in any order, and be malformed without an effect on the messages.
+func readWhatsAppChange(item *rawItem) (whatsappChange, error) {
+	w := whatsappWalker{walker: newWalker(item.body), currentList: item.list}
 	err := w.object(func(name string) error {
 		switch name {
 		case "field":
@@ -45,49 +40,49 @@ func readWhatsApp(e element) (whatsappChange, error) {
 			return w.change.field.UnmarshalJSONFrom(w.dec)
 		case "value":
 			w.change = whatsappChange{field: w.change.field}
-			return w.part("value", w.member)
+			return w.objectOrNull("value", w.valueMember)
 		default:
 			return w.dec.SkipValue()
 		}
 	})
 	if w.change.field == fieldStandby {
-		for i := range w.change.found.elements {
-			w.change.found.elements[i].list = standbyOf(e.list)
+		for i := range w.change.messages.items {
+			w.change.messages.items[i].list = standbyOf(item.list)
 		}
 	}
 	return w.change, err
 }
 
-// standbyOf is the list of messages on standby. A bare sample stays one.
+// standbyOf returns the list of messages on standby. Those of a sample stay there.
 func standbyOf(list string) string {
-	if list == listBare {
-		return listBare
+	if list == listSample {
+		return listSample
 	}
 	return listStandby
 }
 
-// part reads an object that can hold messages; null stands for none.
-func (w *whatsappWalker) part(name string, member func(string) error) error {
+// objectOrNull reads an object that can have messages.
+func (w *whatsappWalker) objectOrNull(name string, member func(string) error) error {
 	switch w.dec.PeekKind() {
 	case '{':
 		return w.object(member)
 	case 'n':
 		return w.dec.SkipValue()
 	default:
-		return w.fault(&w.change.found, w.place, name+" has to be an object")
+		return w.malformed(&w.change.messages, w.currentList, name+" has to be an object")
 	}
 }
 
-// member reads a member of a change's value. On standby the messages stand in an
+// valueMember reads a member of a change's value. On standby the messages are in an
 // object of their own ("Standby webhooks").
-func (w *whatsappWalker) member(name string) error {
+func (w *whatsappWalker) valueMember(name string) error {
 	if name != "standby" {
 		return w.content(name)
 	}
-	around := w.place
-	defer func() { w.place = around }()
-	w.place = standbyOf(around)
-	return w.part("value/standby", w.content)
+	around := w.currentList
+	defer func() { w.currentList = around }()
+	w.currentList = standbyOf(around)
+	return w.objectOrNull("value/standby", w.content)
 }
 
 func (w *whatsappWalker) content(name string) error {
@@ -97,41 +92,42 @@ func (w *whatsappWalker) content(name string) error {
 	case "contacts":
 		return w.contacts()
 	case "messages":
-		return w.list(&w.change.found, "messages", func() error {
-			return w.element(&w.change.found, w.place)
+		return w.list(&w.change.messages, "messages", func() error {
+			return w.item(&w.change.messages, w.currentList)
 		})
 	case "statuses", "message_echoes":
-		return w.count()
+		return w.ignoreList()
 	default:
 		return w.dec.SkipValue()
 	}
 }
 
-// metadata that cannot be read leaves the account out, which every click of the
-// change then lacks.
+// metadata reads the account. If it cannot be decoded, every click of the change is
+// malformed.
 func (w *whatsappWalker) metadata() error {
 	body, err := w.value()
 	var metadata struct {
-		PhoneNumberID text `json:"phone_number_id"`
+		PhoneNumberID stringOrInt `json:"phone_number_id"`
 	}
 	w.change.account = ""
-	if decode(body, &metadata) == nil {
+	if decodeJSON(body, &metadata) == nil {
 		w.change.account = string(metadata.PhoneNumberID)
 	}
 	return err
 }
 
-// contacts only add to what a message says: one that cannot be read is left out.
+// contacts reads the contacts. They only add to an event, so one that cannot be decoded
+// is left out.
 func (w *whatsappWalker) contacts() error {
 	body, err := w.value()
-	w.change.contacts, w.change.known = nil, nil
+	w.change.contacts, w.change.byID = nil, nil
 	var all []jsontext.Value
-	if decode(body, &all) != nil {
+	if decodeJSON(body, &all) != nil {
 		return err
 	}
 	for _, one := range all {
 		var contact whatsappContact
-		if decode(one, &contact) == nil {
+		if decodeJSON(one, &contact) == nil {
 			w.change.add(contact)
 		}
 	}
@@ -139,24 +135,24 @@ func (w *whatsappWalker) contacts() error {
 }
 
 func (c *whatsappChange) add(contact whatsappContact) {
-	if c.known == nil {
-		c.known = make(map[text]int)
+	if c.byID == nil {
+		c.byID = make(map[stringOrInt]int)
 	}
-	for _, id := range []text{contact.WaID, contact.UserID, contact.ParentUserID} {
-		if _, taken := c.known[id]; id != "" && !taken {
-			c.known[id] = len(c.contacts)
+	for _, id := range []stringOrInt{contact.WaID, contact.UserID, contact.ParentUserID} {
+		if _, taken := c.byID[id]; id != "" && !taken {
+			c.byID[id] = len(c.contacts)
 		}
 	}
 	c.contacts = append(c.contacts, contact)
 }
 
-// count counts the elements of a list that holds no clicks.
-func (w *whatsappWalker) count() error {
+// ignoreList counts the elements of a list without clicks.
+func (w *whatsappWalker) ignoreList() error {
 	if w.dec.PeekKind() != '[' {
 		return w.dec.SkipValue()
 	}
 	return w.array(func() error {
-		w.change.others++
+		w.change.ignored++
 		return w.dec.SkipValue()
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -13,13 +14,13 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// whatsappDelivery wraps the members of one change's value.
+// whatsappDelivery returns a delivery of one change, with members of its value.
 func whatsappDelivery(members string) string {
 	return `{"object":"whatsapp_business_account","entry":[{"id":"102290129340398","changes":[{"field":"messages","value":{` +
 		`"messaging_product":"whatsapp","metadata":{"phone_number_id":"1"},` + members + `}}]}]}`
 }
 
-// amongMessages wraps one message between two good ones of the same change.
+// amongMessages puts one message between two good ones of the same change.
 func amongMessages(message string) string {
 	good := func(n int) string {
 		return fmt.Sprintf(`{"from":"44","id":"good_%d","timestamp":"1770000000","type":"button","button":{"payload":"ok:%d","text":"OK"}}`, n, n)
@@ -27,9 +28,8 @@ func amongMessages(message string) string {
 	return whatsappDelivery(`"contacts":[{"profile":{"name":"Ana"},"wa_id":"44"}],"messages":[` + good(1) + "," + message + "," + good(2) + `]`)
 }
 
-// TestWhatsAppMessages: whatever one message looks like, its neighbours in the
-// same change are stored, and it is itself stored, ignored or kept as a dead
-// letter that says why.
+// TestWhatsAppMessages: a message is stored, ignored, or becomes a dead letter that says
+// why. Its neighbours in the change are always stored.
 func TestWhatsAppMessages(t *testing.T) {
 	ts := newTestServer(t, nil)
 	const head = `"from":"44","id":"m","timestamp":"1770000000",`
@@ -94,7 +94,7 @@ func TestWhatsAppMessages(t *testing.T) {
 	}
 }
 
-// TestWhatsAppChanges: what is around the messages can be wrong as well.
+// TestWhatsAppChanges: the JSON around the messages can be malformed as well.
 func TestWhatsAppChanges(t *testing.T) {
 	ts := newTestServer(t, nil)
 	const good = `{"from":"44","id":"m","type":"button","button":{"payload":"a"}}`
@@ -142,21 +142,21 @@ func TestWhatsAppChanges(t *testing.T) {
 	}
 }
 
-// The only platform of which a bare sample is told apart is WhatsApp.
-func TestBareSource(t *testing.T) {
+// WhatsApp is the only platform whose samples can be recognized for certain.
+func TestObjectOfSample(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"field":"messages","value":{"messaging_product":"whatsapp"}}`: objectOfWhatsApp,
+		`{"field":"messages","value":{"messaging_product":"whatsapp"}}`: objectWhatsApp,
 		`{"field":"messages","value":{"messaging_product":5}}`:          "page",
 		`{"field":"messaging_postbacks","value":{}}`:                    "page",
 		`{"field":"messages","value":"whatsapp"}`:                       "page",
 	} {
-		if got := bareSource([]byte(body)); got != want {
+		if got := objectOfSample([]byte(body)); got != want {
 			t.Errorf("%s: got %s, want %s", body, got, want)
 		}
 	}
 }
 
-// Many senders in one change are found by their ids without a search for each.
+// Many senders in one change are found by their ids in linear time.
 func TestWhatsAppManyContacts(t *testing.T) {
 	const n = 20000
 	var contacts, messages strings.Builder
@@ -165,7 +165,7 @@ func TestWhatsAppManyContacts(t *testing.T) {
 		fmt.Fprintf(&messages, `{"from":"%d","id":"m%d","type":"button","button":{}},`, n-i, n-i)
 	}
 	b := &batch{receivedAt: testNow}
-	b.readMeta([]byte(whatsappDelivery(`"contacts":[` + strings.TrimSuffix(contacts.String(), ",") + `],"messages":[` + strings.TrimSuffix(messages.String(), ",") + `]`)))
+	decodeMeta(b, []byte(whatsappDelivery(`"contacts":[`+strings.TrimSuffix(contacts.String(), ",")+`],"messages":[`+strings.TrimSuffix(messages.String(), ",")+`]`)))
 	if len(b.items) != n {
 		t.Fatalf("%d items", len(b.items))
 	}
@@ -176,8 +176,8 @@ func TestWhatsAppManyContacts(t *testing.T) {
 	}
 }
 
-// FuzzWhatsAppMessages: whatever stands among the messages of a change, it does
-// no harm to its neighbours, and becomes what can be published.
+// FuzzWhatsAppMessages changes one message. Its neighbours are always stored, and the
+// result can be published.
 func FuzzWhatsAppMessages(f *testing.F) {
 	for _, file := range deliveries(f) {
 		if file.folder != schema.WhatsApp {
@@ -198,8 +198,8 @@ func FuzzWhatsAppMessages(f *testing.F) {
 		if !jsontext.Value(message).IsValid(lenient...) {
 			t.Skip("not one JSON value")
 		}
-		b := &batch{receivedAt: testNow, includeRaw: len(message)%2 == 0}
-		b.readMeta([]byte(amongMessages(string(message))))
+		b := &batch{receivedAt: testNow, includeRaw: len(message)%2 == 0, isUTF8: utf8.Valid(message)}
+		decodeMeta(b, []byte(amongMessages(string(message))))
 		if b.notJSON {
 			t.Skip("nested too deeply together with its delivery")
 		}
@@ -248,13 +248,13 @@ func addDeliveries(f *testing.F, platform string) {
 	}
 }
 
-// as returns the click as one of a kind.
+// as returns the click with another kind.
 func as(c simulate.Click, kind schema.Kind) simulate.Click {
 	c.Kind = kind
 	return c
 }
 
-// What gateway send posts is what the decoders understand, as the kind it says.
+// The decoders understand what package simulate makes, as the kind that it says.
 func TestSimulated(t *testing.T) {
 	ts := newTestServer(t, nil)
 	c := simulate.Click{Account: "106540352242922", User: "16505551234", Title: "Größe", Payload: "plan:pro"}
@@ -299,10 +299,10 @@ func TestSimulated(t *testing.T) {
 	}
 }
 
-// Several clicks of several people are one delivery.
+// Clicks of several people can be in one delivery.
 func TestSimulatedWhatsAppBatch(t *testing.T) {
 	b := &batch{receivedAt: testNow}
-	b.readMeta(simulate.WhatsApp(simulate.Click{Account: "1", User: "44", Payload: "a"}, simulate.Click{Account: "1", User: "45", Payload: "b"},
+	decodeMeta(b, simulate.WhatsApp(simulate.Click{Account: "1", User: "44", Payload: "a"}, simulate.Click{Account: "1", User: "45", Payload: "b"},
 		simulate.Click{Account: "1", User: "44", Payload: "c"}))
 	if len(b.items) != 3 || b.items[1].Event.Data.User.ScopedID != "US.45" || b.items[2].Event.Data.User.Name == "" {
 		t.Errorf("got %+v", b.items)

@@ -9,24 +9,20 @@ import (
 	"unicode/utf8"
 )
 
-// Reason is why something became a dead letter.
+// Reason says why an item became a dead letter.
 type Reason string
 
 // The reasons.
 const (
-	ReasonNotJSON   Reason = "not_json"       // the body is no JSON object
+	ReasonNotJSON   Reason = "not_json"       // the body is not a JSON object
 	ReasonMalformed Reason = "malformed_item" // the item lacks what an event needs
-	ReasonTooLarge  Reason = "too_large"      // the event is larger than the server or the stream takes
-	// ReasonNotRelayed is that of a message of another program, no event, that the
-	// cluster does not take.
+	ReasonTooLarge  Reason = "too_large"      // the event is larger than the server or the stream accepts
+	// ReasonNotRelayed is for a message of another program that is not an event and that
+	// the cluster does not accept.
 	ReasonNotRelayed Reason = "not_relayed"
 )
 
-// UnknownPlatform is the platform of a dead letter whose body does not tell more
-// than that it came to Meta's webhook.
-const UnknownPlatform = "meta"
-
-// DeadLetterRoot stands before the subject root in the subject of a dead letter.
+// DeadLetterRoot precedes the subject root in the subject of a dead letter.
 const DeadLetterRoot = "deadletter."
 
 // The encodings of a dead letter's body.
@@ -35,8 +31,8 @@ const (
 	encodingBase64 = "base64"
 )
 
-// DeadLetter keeps what could not be made an event, so that nothing that a
-// platform delivered is lost: read it, mend the cause, post it again.
+// DeadLetter keeps an item that could not become an event, so that nothing is lost. Read
+// it, fix the cause, and post the body again.
 type DeadLetter struct {
 	Reason     Reason    `json:"reason"`
 	Detail     string    `json:"detail"`
@@ -47,7 +43,7 @@ type DeadLetter struct {
 	// Length and SHA256 (hex) are of the whole body, in bytes.
 	Length int    `json:"length"`
 	SHA256 string `json:"sha256"`
-	// Truncated says that Body holds only the beginning.
+	// Truncated reports that Body is only the beginning.
 	Truncated bool   `json:"truncated"`
 	Body      string `json:"body"`
 }
@@ -62,8 +58,7 @@ func (d *DeadLetter) NatsMsgID() string {
 	return strings.TrimSuffix(DeadLetterRoot, ".") + ":" + d.Platform + ":" + string(d.Reason) + ":" + d.SHA256
 }
 
-// Bytes returns what is kept of the body, as it came. The error says that Body
-// is not in the encoding that it claims.
+// Bytes returns Body decoded. The error says that Body does not have its Encoding.
 func (d *DeadLetter) Bytes() ([]byte, error) {
 	if d.Encoding == encodingBase64 {
 		return base64.StdEncoding.DecodeString(d.Body)
@@ -71,7 +66,7 @@ func (d *DeadLetter) Bytes() ([]byte, error) {
 	return []byte(d.Body), nil
 }
 
-// deadLetter describes body; what of it goes in is for [DeadLetter.encode].
+// deadLetter returns a dead letter whose Body [DeadLetter.encode] sets.
 func deadLetter(r Rejection, body []byte) *DeadLetter {
 	sum := sha256.Sum256(body)
 	encoding := encodingUTF8
@@ -84,8 +79,8 @@ func deadLetter(r Rejection, body []byte) *DeadLetter {
 	}
 }
 
-// message returns the dead letter as it is stored, with as much of body as fits
-// into limit bytes together with the header.
+// message returns the dead letter as it is stored, with as much of body as fits into limit
+// bytes, header included.
 func (d *DeadLetter) message(root string, body []byte, limit int) (Message, error) {
 	m := Message{
 		Subject:     d.Subject(root),
@@ -98,27 +93,27 @@ func (d *DeadLetter) message(root string, body []byte, limit int) (Message, erro
 	return m, err
 }
 
-// encode returns the dead letter with as much of body as fits into limit bytes, and
-// without a body where not even the rest does.
+// encode returns the dead letter with as much of body as fits into limit bytes. If the
+// rest is too large already, there is no body.
 func (d *DeadLetter) encode(body []byte, limit int) ([]byte, error) {
 	for keep := max(0, min(len(body), limit)); ; {
-		d.hold(body[:keep])
+		d.setBody(body[:keep])
 		d.Truncated = d.Length > keep
 		out, err := encode(d)
 		if err != nil || len(out) <= limit || keep == 0 {
 			return out, err
 		}
-		// Escapes and base64 make the text longer than the bytes: give back at
-		// least the excess, in proportion, until it fits.
+		// Escapes and base64 make the text longer than the bytes: drop at least the excess,
+		// in proportion, until it fits.
 		keep = min(keep-1, keep*limit/len(out))
 	}
 }
 
-func (d *DeadLetter) hold(body []byte) {
+func (d *DeadLetter) setBody(body []byte) {
 	if d.Encoding == encodingBase64 {
 		d.Body = base64.StdEncoding.EncodeToString(body)
 		return
 	}
-	// A cut may have left half a character at the end.
+	// It may end with a part of a character.
 	d.Body = strings.ToValidUTF8(string(body), "")
 }

@@ -1,17 +1,17 @@
-// Package schema says what an event of the postback gateway is: its JSON form
-// (a CloudEvents 1.0 structured-mode object), the NATS subject it is published
-// on, its deterministic id, and the form of a dead letter.
+// Package schema defines the events of the postback gateway: their JSON form (a
+// CloudEvents 1.0 structured-mode object), the NATS subjects they are published on, their
+// deterministic ids, and the form of dead letters.
 //
-// It is the one package of the gateway that consumers import, and it uses the
-// standard library only:
+// It is the only package of the gateway that consumers import, and it uses only the
+// standard library:
 //
 //	var event schema.Event
 //	if err := json.Unmarshal(msg.Data(), &event); err != nil { ... }
 //	if event.Data.Payload != nil && event.Data.Payload.Prefix == "plan" { ... }
 //
-// The same rules in words are in docs/subjects.md and docs/events.md; the JSON
-// Schema is event.v1.schema.json, also held in [JSONSchema].
+// [Router] dispatches events to handlers. The rules are described in docs/subjects.md
+// and docs/events.md. The JSON Schema is event.v1.schema.json, and in [JSONSchema].
 //
-// Everything here is a pure function or a plain value and safe for concurrent
-// use as such.
+// All functions are pure, and everything except for registering handlers with a Router is
+// safe for concurrent use.
 package schema

@@ -11,32 +11,24 @@ import (
 	"unicode/utf8"
 )
 
-// JSONSchema is event.v1.schema.json: JSON Schema 2020-12 for everything that is
-// published, written so that validators of draft-07 understand it too.
+// JSONSchema is event.v1.schema.json, the JSON Schema of an event. It is written for
+// draft 2020-12, and validators of draft-07 can use it too.
 //
 //go:embed event.v1.schema.json
 var JSONSchema []byte
 
-// The types of events. Within a version fields are added, never changed or removed.
+// The types of events. Within a version, fields are only added.
 const (
 	TypeClick    = "postback.click.v1"
 	TypeReferral = "postback.referral.v1"
 	TypeOptin    = "postback.optin.v1"
 )
 
-// The platforms, as they stand in events and subjects.
-const (
-	Messenger = "messenger"
-	Instagram = "instagram"
-	WhatsApp  = "whatsapp"
-	Telegram  = "telegram"
-)
-
 // Kind is what the person did.
 type Kind string
 
-// The kinds of interactions. Meta does not tell a postback button, Get Started
-// and the persistent menu apart: all are a button.
+// The kinds of events. Meta does not distinguish postback buttons, Get Started and the
+// persistent menu: all are a button.
 const (
 	KindButton         Kind = "button"
 	KindQuickReply     Kind = "quick_reply"
@@ -48,22 +40,22 @@ const (
 	KindOptin          Kind = "optin"
 )
 
-// Channel is the way by which the platform delivered the interaction.
+// Channel says how the platform delivered the event.
 type Channel string
 
-// The channels. On standby another app holds the conversation and Meta leaves
-// the payload out; test is the sample of the dashboard's Test button.
+// The channels. On standby, another app controls the conversation and Meta omits the
+// payload. Test is a sample from the dashboard's Test button.
 const (
 	ChannelPrimary Channel = "primary"
 	ChannelStandby Channel = "standby"
 	ChannelTest    Channel = "test"
 )
 
-// StandbySuffix ends the id of an event on the standby channel that has the
-// platform's own id: the same message can come on both channels.
+// StandbySuffix ends the platform's own id of an event on the standby channel, because
+// the same message can come on both channels.
 const StandbySuffix = ":standby"
 
-// Limits of an event, in bytes. What is beyond them makes an item malformed.
+// Limits of an event, in bytes. An item that exceeds them is malformed.
 const (
 	MaxAccount = 128
 	MaxID      = 255
@@ -79,27 +71,25 @@ const (
 	ContentType = "application/cloudevents+json"
 )
 
-// Event is one interaction of one person, as the body of a NATS message: a
-// CloudEvents 1.0 object whose attributes are the same for every platform.
-// Decode it with encoding/json; unknown fields are from a later version of the
-// gateway and can be ignored.
+// Event is one thing that one person did. It is the body of a NATS message: a CloudEvents
+// 1.0 object with the same attributes for every platform. Decode it with encoding/json.
+// Unknown fields are from a later version of the gateway and can be ignored.
 type Event struct {
 	SpecVersion string `json:"specversion"`
-	// ID is the same for every delivery of the same interaction, and unique
-	// within Source.
+	// ID is the same for every delivery of the event, and unique within Source.
 	ID              string    `json:"id"`
 	Source          string    `json:"source"`
 	Type            string    `json:"type"`
 	Time            time.Time `json:"time"`
 	DataContentType string    `json:"datacontenttype"`
 	DataSchema      string    `json:"dataschema"`
-	// PartitionKey is the same for all events of one person on one account:
-	// consumers that need them in order work by it (CloudEvents' partitioning extension).
+	// PartitionKey is the same for all events of one person on one account. Consumers that
+	// need these in order can use it (CloudEvents' partitioning extension).
 	PartitionKey string `json:"partitionkey"`
 	Data         Data   `json:"data"`
 }
 
-// Data is the interaction itself.
+// Data says what the person did.
 type Data struct {
 	Platform string  `json:"platform"`
 	Account  Account `json:"account"`
@@ -107,23 +97,23 @@ type Data struct {
 	Kind     Kind    `json:"kind"`
 	Channel  Channel `json:"channel"`
 	Title    string  `json:"title,omitempty"`
-	// Description is the smaller text below the title of a list's row.
+	// Description is the smaller text below the title of a row of a list.
 	Description string `json:"description,omitempty"`
-	// MessageID is the platform's own id of the interaction where it is a message.
+	// MessageID is the platform's own id of the person's message, if there is one.
 	MessageID string `json:"message_id,omitempty"`
 	// ReplyTo is the platform's own id of the message that had the button.
 	ReplyTo string `json:"reply_to,omitempty"`
-	// Chat is where it happened, on a platform where that is not the person alone.
+	// Chat is where it happened, on platforms that have chats of several people.
 	Chat     *Chat     `json:"chat,omitempty"`
 	Payload  *Payload  `json:"payload,omitempty"`
 	Referral *Referral `json:"referral,omitempty"`
-	// ReceivedAt is when the gateway had read the delivery, to the millisecond.
+	// ReceivedAt is when the gateway received the delivery, to the millisecond.
 	ReceivedAt time.Time `json:"received_at"`
-	// Raw is the platform's own item, with GATEWAY_INCLUDE_RAW=true only.
+	// Raw is the platform's own item. It is set only if the gateway is configured to.
 	Raw json.RawMessage `json:"raw,omitzero"`
 }
 
-// Account is the page, professional account, phone number or bot that was spoken to.
+// Account is the page, professional account, phone number or bot.
 type Account struct {
 	ID string `json:"id"`
 }
@@ -131,12 +121,12 @@ type Account struct {
 // User is the person. At least one of ID and Ref is set.
 type User struct {
 	ID string `json:"id,omitempty"`
-	// Ref is Meta's user_ref: the person is not known by an id yet.
+	// Ref is Meta's user_ref: the person has no id yet.
 	Ref string `json:"ref,omitempty"`
-	// ScopedID is WhatsApp's business-scoped user id. It stands here also where
-	// it is the ID, because the person hides the phone number.
+	// ScopedID is WhatsApp's business-scoped user id. If the person hides the phone
+	// number, ID is the same.
 	ScopedID string `json:"scoped_id,omitempty"`
-	// ParentScopedID is the one that several business portfolios share.
+	// ParentScopedID is a scoped id that several business portfolios share.
 	ParentScopedID string `json:"parent_scoped_id,omitempty"`
 
 	Name     string `json:"name,omitempty"`
@@ -151,7 +141,7 @@ type Chat struct {
 	Type string `json:"type,omitempty"`
 }
 
-// key is what the person is known by.
+// key returns what identifies the person.
 func (u User) key() string {
 	if u.ID != "" {
 		return u.ID
@@ -159,22 +149,22 @@ func (u User) key() string {
 	return u.Ref
 }
 
-// Referral tells where the person came from: a link, an ad, a plugin.
+// Referral says where the person came from: a link, an ad, a plugin.
 type Referral struct {
 	Ref string `json:"ref,omitempty"`
 	// Source is an open set: SHORTLINK, SHORT-URL, ADS …
 	Source string `json:"source,omitempty"`
 	Type   string `json:"type,omitempty"`
 	AdID   string `json:"ad_id,omitempty"`
-	// Extra holds every further field as the platform sent it.
+	// Extra has all other fields, as the platform sent them.
 	Extra map[string]json.RawMessage `json:"extra,omitempty"`
 }
 
-// New returns the event of one interaction. id is the platform's own (or
-// [DeriveID]), at the platform's time of it. The error says what of the
-// interaction is missing or out of bounds: such an item is malformed.
+// New returns an event that happened at a time by the platform's clock. id is the
+// platform's own, or from [DeriveID]. The error says what is missing or exceeds a limit:
+// such an item is malformed.
 func New(id string, at time.Time, d Data) (*Event, error) {
-	if err := check(id, d); err != nil {
+	if err := check(id, &d); err != nil {
 		return nil, err
 	}
 	return &Event{
@@ -190,13 +180,13 @@ func New(id string, at time.Time, d Data) (*Event, error) {
 	}, nil
 }
 
-func check(id string, d Data) error {
+func check(id string, d *Data) error {
 	switch account := d.Account.ID; {
 	case account == "":
 		return fmt.Errorf("no account: expected the id of the page or account that was spoken to")
 	case len(account) > MaxAccount:
 		return fmt.Errorf("account of %d bytes: expected at most %d", len(account), MaxAccount)
-	case !headerSafe(account):
+	case !isHeaderSafe(account):
 		return fmt.Errorf("account %.40q: expected no control characters and no white space at its ends", account)
 	case d.User.key() == "":
 		return fmt.Errorf("no user: expected an id or a user_ref")
@@ -204,16 +194,15 @@ func check(id string, d Data) error {
 		return fmt.Errorf("no id")
 	case len(id) > MaxID:
 		return fmt.Errorf("id of %d bytes: expected at most %d", len(id), MaxID)
-	case !headerSafe(id):
+	case !isHeaderSafe(id):
 		return fmt.Errorf("id %.40q: expected no control characters and no white space at its ends", id)
 	}
 	return nil
 }
 
-// headerSafe tells whether s keeps its form as a part of the Nats-Msg-Id header:
-// the client replaces line breaks there and trims white space, by which two
-// different ids could become one.
-func headerSafe(s string) bool {
+// isHeaderSafe reports whether s stays the same in the Nats-Msg-Id header. The client
+// replaces line breaks there and trims white space, so two ids could become one.
+func isHeaderSafe(s string) bool {
 	return utf8.ValidString(s) && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
@@ -231,9 +220,9 @@ func eventType(k Kind) string {
 // Encode returns the event as the JSON that is published.
 func (e *Event) Encode() ([]byte, error) { return encode(e) }
 
-// NatsMsgID returns the value of the Nats-Msg-Id header, by which the stream
-// recognises an event that it holds already. Account and id are escaped, because
-// both can hold what stands between the parts.
+// NatsMsgID returns the value of the Nats-Msg-Id header, by which the stream recognizes
+// an event that it has already. Account and id are escaped, because both can contain the
+// separator.
 func (e *Event) NatsMsgID() string {
 	id, suffix := e.ID, ""
 	if e.Data.Channel == ChannelStandby && strings.HasSuffix(id, StandbySuffix) {
@@ -242,8 +231,8 @@ func (e *Event) NatsMsgID() string {
 	return e.Data.Platform + ":" + escapeIDPart(e.Data.Account.ID) + ":" + escapeIDPart(id) + suffix
 }
 
-// Conflicts reports whether other, an event with the same Nats-Msg-Id, is about another
-// user or payload. The stream keeps the first of them and drops the other.
+// Conflicts reports whether other, which has the same Nats-Msg-Id, has another user or
+// payload. The stream keeps only the first of them.
 func (e *Event) Conflicts(other *Event) bool {
 	return e.Data.User.key() != other.Data.User.key() || e.Data.Payload.raw() != other.Data.Payload.raw()
 }

@@ -173,8 +173,8 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
-// TestNatsMsgID: two events with different ids have different message ids, whatever
-// stands in their parts.
+// TestNatsMsgID: events with different ids have different message ids, whatever
+// characters the ids contain.
 func TestNatsMsgID(t *testing.T) {
 	for _, test := range []struct {
 		account, id string
@@ -220,16 +220,16 @@ func TestForeign(t *testing.T) {
 		`"\\ud83d"`:             `"\\ud83d"`,
 		`{"a":[1.50,"\u00e9"]}`: `{"a":[1.50,"\u00e9"]}`,
 	} {
-		got, err := Foreign([]byte(in))
+		got, err := SafeJSON([]byte(in))
 		if err != nil || string(got) != want {
-			t.Errorf("Foreign(%s) = %s, %v; want %s", in, got, err, want)
+			t.Errorf("SafeJSON(%s) = %s, %v; want %s", in, got, err, want)
 		}
 	}
 	deep := strings.Repeat("[", MaxDepth+1) + strings.Repeat("]", MaxDepth+1)
-	if _, err := Foreign([]byte(deep)); !errors.Is(err, ErrDepth) {
+	if _, err := SafeJSON([]byte(deep)); !errors.Is(err, ErrDepth) {
 		t.Errorf("got %v, want %v", err, ErrDepth)
 	}
-	if _, err := Foreign([]byte(`"` + deep + `"`)); err != nil {
+	if _, err := SafeJSON([]byte(`"` + deep + `"`)); err != nil {
 		t.Errorf("brackets in a string: %v", err)
 	}
 }
@@ -243,9 +243,9 @@ func TestForeignNumbers(t *testing.T) {
 		`"1e400"`: true, `"\\\"1e400"`: true, `{"1e400":1}`: true, `0.` + nines: true,
 		`1e400`: false, `-1E+400`: false, `[1,{"a":1e309}]`: false, nines: false, `{"a":"\"","b":1.8e308}`: false,
 	} {
-		got, err := Foreign([]byte(in))
+		got, err := SafeJSON([]byte(in))
 		if accepted != (err == nil) || !accepted && !errors.Is(err, ErrRange) {
-			t.Errorf("Foreign(%.30s) = %s, %v", in, got, err)
+			t.Errorf("SafeJSON(%.30s) = %s, %v", in, got, err)
 		}
 		var decoded any
 		if err := json.Unmarshal([]byte(in), &decoded); accepted != (err == nil) {
@@ -272,7 +272,7 @@ func TestItemMessage(t *testing.T) {
 	}
 }
 
-// Whatever the body is, the dead letter fits, and holds as much as there is room for.
+// Every dead letter fits, and keeps as much of the body as there is room for.
 func TestDeadLetterFits(t *testing.T) {
 	const limit = 8 << 10
 	for name, body := range map[string]string{
@@ -332,7 +332,8 @@ func TestTooLargeEventBecomesDeadLetter(t *testing.T) {
 	checkDeadLetter(t, m.Data, `{"the":"item"}`)
 }
 
-// What not every platform tells is left out, and of its type where it is told.
+// Fields that only some platforms send are left out if they are not sent, and have the
+// right type if they are.
 func TestOptionalFields(t *testing.T) {
 	schema := compileSchema(t, "https://json-schema.org/draft/2020-12/schema")
 	d := sampleData()

@@ -7,8 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// Identity is what makes an interaction itself where the platform gave it no id
-// of its own.
+// Identity distinguishes an event from others if the platform has no id for it.
 type Identity struct {
 	Platform  string
 	Account   string
@@ -20,10 +19,10 @@ type Identity struct {
 	MessageID string
 }
 
-// DeriveID returns an id that is the same for every delivery of the same
-// interaction: the first 32 hex digits of the SHA-256 of the JSON array of the
-// identity's strings, in the order of its fields, without spaces and with no
-// more escapes than JSON asks for (as JSON.stringify writes it).
+// DeriveID returns an id that is the same for every delivery of an event. It is the first
+// 32 hex digits of the SHA-256 of a JSON array: the strings of the identity in the order
+// of its fields, without spaces, and with only the escapes that JSON requires (as
+// JSON.stringify writes it).
 func DeriveID(i Identity) string {
 	text := []byte{'['}
 	for n, s := range []string{i.Platform, i.Account, i.User.key(), i.Timestamp, string(i.Kind), i.Payload, i.Ref, i.MessageID} {
@@ -36,14 +35,14 @@ func DeriveID(i Identity) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// shortEscapes are the control characters with an escape of their own.
+// shortEscapes are the characters with a short escape.
 var shortEscapes = map[rune]string{'\b': `\b`, '\f': `\f`, '\n': `\n`, '\r': `\r`, '\t': `\t`, '"': `\"`, '\\': `\\`}
 
-// appendString writes a JSON string. encoding/json would escape U+2028 and U+2029
-// too, and then no other language computes the same id.
+// appendString appends a JSON string. encoding/json would also escape U+2028 and U+2029,
+// and other languages could not compute the same id.
 func appendString(text []byte, s string) []byte {
 	text = append(text, '"')
-	for _, r := range s { // what is no UTF-8 becomes U+FFFD
+	for _, r := range s { // invalid UTF-8 becomes U+FFFD
 		switch short, found := shortEscapes[r]; {
 		case found:
 			text = append(text, short...)

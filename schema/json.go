@@ -8,50 +8,49 @@ import (
 	"strings"
 )
 
-// MaxDepth is how deeply JSON that others wrote (params, referral.extra, raw)
-// may be nested in an event. Common parsers refuse deeper documents, the
-// strictest at 64 levels, and an event has to be readable by all of them.
+// MaxDepth is how deeply foreign JSON (params, referral.extra, raw) can be nested in an
+// event. Common parsers reject deeper documents, the strictest at 64 levels, and all of
+// them have to be able to read an event.
 const MaxDepth = 50
 
-// ErrDepth says that JSON is nested deeper than [MaxDepth].
+// ErrDepth reports JSON that is nested deeper than [MaxDepth].
 var ErrDepth = errors.New("nested deeper than 50 levels")
 
-// ErrRange says that JSON holds a number that no float64 can hold. A Go consumer
+// ErrRange reports JSON with a number outside of the range of a float64. A Go consumer
 // cannot decode it into an any, and in other languages it becomes Infinity.
 var ErrRange = errors.New("a number outside of the range of a float64")
 
-// Foreign returns JSON that others wrote in a form that is safe inside an event.
-// It keeps value as it is but for halves of surrogate pairs, which JSON allows
-// in an escape and strict parsers refuse: they become \ufffd, as when the text
-// is decoded. Value has to be valid JSON; it is not changed. The error is [ErrDepth]
-// or [ErrRange].
+// SafeJSON returns foreign JSON in a form that is safe inside an event. Only escaped
+// halves of surrogate pairs are changed, which JSON allows and strict parsers reject: they
+// become \ufffd, as if the text was decoded. value has to be valid JSON and is not
+// modified. The error is [ErrDepth] or [ErrRange].
 //
-// Integers beyond 2^53 are kept digit by digit, and parsers that read numbers as
-// float64 round them.
-func Foreign(value []byte) (json.RawMessage, error) {
+// Integers beyond 2^53 keep their digits, and parsers that read numbers as float64 round
+// them.
+func SafeJSON(value []byte) (json.RawMessage, error) {
 	switch {
 	case depth(value) > MaxDepth:
 		return nil, ErrDepth
 	case outOfRange(value):
 		return nil, ErrRange
 	}
-	return mendSurrogates(value), nil
+	return replaceSurrogates(value), nil
 }
 
-// embed is [Foreign] for params: what is not safe inside an event stands in raw alone.
-func embed(text string) json.RawMessage {
-	value, err := Foreign([]byte(text))
+// safeParams is [SafeJSON] for params. It returns nil for unsafe ones, which are only in
+// the raw payload then.
+func safeParams(text string) json.RawMessage {
+	value, err := SafeJSON([]byte(text))
 	if err != nil {
 		return nil
 	}
 	return value
 }
 
-// mostDigits is the longest number without an exponent that is in range for its
-// length alone.
+// mostDigits is how long a number without an exponent can be and always be in range.
 const mostDigits = 308
 
-// outOfRange reports whether valid JSON holds a number outside of a float64's range.
+// outOfRange reports whether valid JSON has a number outside of a float64's range.
 func outOfRange(value []byte) bool {
 	for i := 0; i < len(value); {
 		switch c := value[i]; {
@@ -93,14 +92,14 @@ func stringLength(text []byte) int {
 }
 
 func depth(value []byte) (deepest int) {
-	level, quoted := 0, false
+	level, inString := 0, false
 	for i := 0; i < len(value); i++ {
 		switch c := value[i]; {
 		case c == '"':
-			quoted = !quoted
+			inString = !inString
 		case c == '\\':
 			i++
-		case quoted:
+		case inString:
 		case c == '{' || c == '[':
 			level++
 			deepest = max(deepest, level)
@@ -111,8 +110,8 @@ func depth(value []byte) (deepest int) {
 	return deepest
 }
 
-// mendSurrogates works on the escapes of valid JSON, which stand in strings only.
-func mendSurrogates(value []byte) []byte {
+// replaceSurrogates replaces escaped halves of surrogate pairs in valid JSON.
+func replaceSurrogates(value []byte) []byte {
 	if !bytes.Contains(value, []byte(`\u`)) {
 		return value
 	}
@@ -142,11 +141,10 @@ func isSurrogate(escape []byte, third string) bool {
 		strings.IndexByte(third, escape[3]) >= 0
 }
 
-// usualSize holds the JSON of most events, in bytes.
+// usualSize is enough for the JSON of most events, in bytes.
 const usualSize = 1 << 10
 
-// encode writes v as JSON without the escapes for HTML, which only make
-// payloads harder to read.
+// encode returns v as JSON without escapes for HTML, which make payloads hard to read.
 func encode(v any) ([]byte, error) {
 	b := bytes.NewBuffer(make([]byte, 0, usualSize))
 	e := json.NewEncoder(b)
@@ -159,6 +157,6 @@ func encode(v any) ([]byte, error) {
 
 // quote returns s as a JSON string.
 func quote(s string) []byte {
-	quoted, _ := encode(s) // a string cannot fail
+	quoted, _ := encode(s) // a string always encodes
 	return quoted
 }

@@ -26,17 +26,16 @@ func splitName(name string) (prefix, action string, rest []string) {
 	return prefix, action, rest
 }
 
-// isText reports whether a person wrote the name for people to read: it holds
-// white space, or a control character that no known bot framework uses as a
-// separator.
+// isText reports whether the name is a text for people: it contains white space, or a
+// control character that no known bot framework uses as a separator.
 func isText(name string) bool {
 	return strings.ContainsFunc(name, func(r rune) bool {
 		return (unicode.IsSpace(r) || unicode.IsControl(r)) && !isSeparator(r)
 	})
 }
 
-// isSeparator: all ASCII punctuation but _ and -, and the two control characters
-// that bot frameworks put between the parts of a payload.
+// isSeparator reports whether a character separates pieces: all ASCII punctuation except _
+// and -, and two control characters that bot frameworks use.
 func isSeparator(r rune) bool {
 	switch {
 	case r == '_', r == '-':
@@ -48,8 +47,8 @@ func isSeparator(r rune) bool {
 	}
 }
 
-// cutFirst cuts an id, or else a final number, out of the first piece, so that
-// order_8123991 and add_to_cart_42 do not multiply the prefixes (step 4).
+// cutFirst makes an id in the first piece, or else a final number, a piece of its own. So
+// order_8123991 and add_to_cart_42 do not create a prefix each (step 4).
 func cutFirst(pieces []string) []string {
 	first, others := pieces[0], pieces[1:]
 	if isID(first) {
@@ -71,9 +70,8 @@ func cutFirst(pieces []string) []string {
 // before returns the part of a piece in front of an id.
 func before(piece string, start int) string { return strings.TrimRight(piece[:start], "_-") }
 
-// findID returns where the first id of a piece stands that has something in front
-// of it. An id ends with the piece or before _ or -, and begins after one of
-// them; a final number may also follow letters directly.
+// findID returns the position of the first id in a piece that does not start the piece. An
+// id is between _ or - or the end of the piece. A final number can also follow letters.
 func findID(piece string) (start, end int, found bool) {
 	for start < len(piece) {
 		end = segmentEnd(piece, start)
@@ -91,7 +89,7 @@ func findID(piece string) (start, end int, found bool) {
 	return digits, len(piece), len(piece)-digits >= minIDDigits && unicode.IsLetter(last)
 }
 
-// segmentEnd returns where the part of a piece ends that begins at start.
+// segmentEnd returns the end of the part of a piece that starts at start.
 func segmentEnd(piece string, start int) int {
 	if i := strings.IndexAny(piece[start:], "_-"); i >= 0 {
 		return start + i
@@ -99,8 +97,8 @@ func segmentEnd(piece string, start int) int {
 	return len(piece)
 }
 
-// idLength returns how long the id is that s begins with, 0 if there is none.
-// segment is the length of the first segment of s. Only a UUID is longer.
+// idLength returns the length of the id that s starts with, or 0. segment is the length of
+// the first segment of s. Only a UUID is longer.
 func idLength(s string, segment int) int {
 	if len(s) >= uuidLength && isUUID(s[:uuidLength]) && segmentEnd(s, uuidLength-1) == uuidLength {
 		return uuidLength

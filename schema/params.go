@@ -6,18 +6,18 @@ import (
 	"unicode"
 )
 
-// nameKeys are the members that name a payload which is a JSON object or a
-// query, in the order in which they are looked for, in any letter case.
+// nameKeys are the members that can be the name of a JSON object or a query, in the order
+// of preference and in any letter case.
 var nameKeys = []string{"action", "type", "event", "command", "intent", "name", "payload"}
 
-// form is a payload taken apart into the name that routes it and its params.
+// form is a payload split into its name and its params.
 type form struct {
 	name    string
-	unnamed string // the prefix token where the params hold no name
+	unnamed string // the prefix token if the params have no name
 	params  json.RawMessage
 }
 
-// splitParams applies step 2 of the rule. A payload of none of its forms is all name.
+// splitParams applies step 2 of the rule. A payload without params is only a name.
 func splitParams(raw string) form {
 	for _, parse := range []func(string) (form, bool){jsonForm, suffixForm, queryForm, callForm} {
 		if f, ok := parse(raw); ok {
@@ -27,7 +27,7 @@ func splitParams(raw string) form {
 	return form{name: raw}
 }
 
-// chooseName returns the value of the first of nameKeys that find knows.
+// chooseName returns the value of the first of nameKeys that find returns one for.
 func chooseName(find func(key string) string) string {
 	for _, key := range nameKeys {
 		if name := find(key); name != "" {
@@ -40,7 +40,7 @@ func chooseName(find func(key string) string) string {
 // callForm reads a call as chat frameworks write it: /SetSlots(city=New York, n=2).
 func callForm(raw string) (form, bool) {
 	arguments, closed := strings.CutSuffix(raw, ")")
-	// No argument holds a parenthesis: the last one opens the call.
+	// Arguments have no parentheses, so the last one opens the call.
 	open := strings.LastIndexByte(arguments, '(')
 	if !closed || open <= 0 || strings.ContainsFunc(raw[:open], isBlank) {
 		return form{}, false
@@ -49,7 +49,7 @@ func callForm(raw string) (form, bool) {
 	return form{name: raw[:open], params: pairs.object()}, ok
 }
 
-// isBlank reports whether a character is white space that does not separate pieces.
+// isBlank reports whether a character is white space and not a separator.
 func isBlank(r rune) bool { return unicode.IsSpace(r) && !isSeparator(r) }
 
 // parseArguments reads k=v pairs joined by commas, or nothing.

@@ -12,14 +12,14 @@ func jsonForm(raw string) (form, bool) {
 	if value == "" || !strings.Contains(`{["`, value[:1]) || !json.Valid([]byte(raw)) {
 		return form{}, false
 	}
-	f := form{unnamed: tokenJSON, params: embed(raw)}
+	f := form{unnamed: tokenJSON, params: safeParams(raw)}
 	if value[0] == '{' {
 		f.name = chooseName(readMembers(raw).find)
 	}
 	return f, true
 }
 
-// members are those of a JSON object, in their order.
+// members are the members of a JSON object, in their order.
 type members []member
 
 type member struct {
@@ -27,8 +27,8 @@ type member struct {
 	value json.RawMessage
 }
 
-// readMembers reads a valid JSON object. The last of a repeated member counts, as
-// for most parsers.
+// readMembers reads a valid JSON object. As most parsers do, it uses the last of repeated
+// members.
 func readMembers(object string) members {
 	var all members
 	place := map[string]int{}
@@ -48,8 +48,8 @@ func readMembers(object string) members {
 	return all
 }
 
-// find returns the first value of a member, in any letter case, that is a string
-// and not empty.
+// find returns the first member, in any letter case, whose value is a string and not
+// empty.
 func (m members) find(key string) string {
 	for i := range m {
 		var s string
@@ -70,13 +70,12 @@ func suffixForm(raw string) (form, bool) {
 	if len(name) > 1 {
 		name = strings.TrimSuffix(name, ":")
 	}
-	return form{name: name, params: embed(raw[i:])}, true
+	return form{name: name, params: safeParams(raw[i:])}, true
 }
 
-// jsonSuffix returns where the JSON object or array starts that raw ends with,
-// or -1. It walks back from the closing bracket to its opening one, which is the
-// only place where such a value can begin; so the work is linear however many
-// brackets a hostile payload holds.
+// jsonSuffix returns the start of the JSON object or array at the end of raw, or -1. It
+// walks back from the closing bracket to its opening one, where such a value has to start.
+// So the work is linear, however many brackets a hostile payload has.
 func jsonSuffix(raw string) int {
 	end := len(raw)
 	for end > 0 && isJSONSpace(raw[end-1]) {
@@ -106,8 +105,8 @@ func jsonSuffix(raw string) int {
 	return -1
 }
 
-// openingQuote returns the quote that opens the string closed at i, or -1: the
-// nearest one before it with an even number of backslashes in front.
+// openingQuote returns the quote that opens the string that ends at i, or -1. It is the
+// nearest one before i that follows an even number of backslashes.
 func openingQuote(raw string, i int) int {
 	for i = strings.LastIndexByte(raw[:i], '"'); i >= 0; i = strings.LastIndexByte(raw[:i], '"') {
 		before := strings.TrimRight(raw[:i], `\`)

@@ -30,8 +30,8 @@ type pair struct{ key, value string }
 
 type query []pair
 
-// parsePairs reads k=v pairs joined by &. It is no url.ParseQuery: that one
-// takes any text for a query, and drops a pair with a stray % in it.
+// parsePairs reads k=v pairs joined by &. url.ParseQuery would accept any text as a query,
+// and drop pairs with a stray %.
 func parsePairs(s string) (query, bool) {
 	var pairs query
 	for more := true; more; {
@@ -54,7 +54,7 @@ func parsePairs(s string) (query, bool) {
 	return pairs, true
 }
 
-// keyLength returns how much of the beginning of s is a key: [A-Za-z_][A-Za-z0-9_-]*.
+// keyLength returns the length of the key that s starts with: [A-Za-z_][A-Za-z0-9_-]*.
 func keyLength(s string) int {
 	for i := range len(s) {
 		c := s[i]
@@ -65,7 +65,7 @@ func keyLength(s string) int {
 	return len(s)
 }
 
-// find returns the first value for a key, in any letter case, that is not empty.
+// find returns the first value of a key, in any letter case, that is not empty.
 func (q query) find(key string) string {
 	for i, p := range q {
 		if p.value != "" && strings.EqualFold(p.key, key) && !q[:i].has(p.key) {
@@ -79,8 +79,8 @@ func (q query) has(key string) bool {
 	return slices.ContainsFunc(q, func(p pair) bool { return p.key == key })
 }
 
-// object returns the pairs as a JSON object of strings, in their order; the
-// first of a repeated key counts.
+// object returns the pairs as a JSON object of strings, in their order. It uses the first
+// of repeated keys.
 func (q query) object() json.RawMessage {
 	var b bytes.Buffer
 	seen := make(map[string]bool, len(q))
@@ -102,8 +102,8 @@ func (q query) object() json.RawMessage {
 }
 
 // decodeQuery decodes a value of a query as browsers do (WHATWG URL,
-// application/x-www-form-urlencoded): a % that starts no escape stands for
-// itself, and bytes that are no UTF-8 become U+FFFD.
+// application/x-www-form-urlencoded). A % that does not start an escape stays, and invalid
+// UTF-8 becomes U+FFFD.
 func decodeQuery(s string) string {
 	if !strings.ContainsAny(s, "%+") {
 		return s
@@ -124,9 +124,9 @@ func decodeQuery(s string) string {
 	return replaceInvalid(b.String())
 }
 
-// replaceInvalid puts U+FFFD for each part that is no UTF-8: a character that was
-// begun and not ended counts once, any other byte by itself (the Unicode
-// standard's "maximal subpart", which browsers and Python follow).
+// replaceInvalid replaces invalid UTF-8 by U+FFFD: once for an incomplete character, and
+// for each other byte (the "maximal subpart" of the Unicode standard, which browsers and
+// Python follow).
 func replaceInvalid(s string) string {
 	if utf8.ValidString(s) {
 		return s

@@ -2,31 +2,29 @@ package schema
 
 import "encoding/json"
 
-// Payload is what the bot's developer put behind a button, and what the payload
-// rule made of it. Prefix, Action and Rest are the pieces themselves; the tokens
-// of the subject that stand for them are in [Route].
+// Payload is what the bot's developer put behind a button, and its parts by the payload
+// rule. Prefix, Action and Rest are the pieces themselves; [Route] has their tokens in the
+// subject.
 type Payload struct {
 	// Raw is the payload exactly as the platform sent it.
 	Raw string `json:"raw"`
-	// Prefix is the first piece of the payload's name, the whole name where it
-	// is text, or empty where there is none.
+	// Prefix is the first piece of the payload's name, or the whole name if it is text.
+	// It is empty if the payload has no name.
 	Prefix string `json:"prefix,omitempty"`
 	// Action is the second piece.
 	Action string `json:"action,omitempty"`
-	// Rest holds every further piece.
+	// Rest has all other pieces.
 	Rest []string `json:"rest,omitempty"`
-	// Params is the JSON value or the query (as an object of strings) that the
-	// payload carried; nil where it carried none, or one that [Foreign] refuses. An
-	// empty object stays "{}".
+	// Params is the JSON value or the query (as an object of strings) in the payload. It
+	// is nil if there is none, or if [SafeJSON] rejects it. An empty object stays "{}".
 	Params json.RawMessage `json:"params,omitzero"`
-	// OnKeyboard tells whether a button of the message has this payload. It is nil
-	// where the platform does not show the message's buttons; [ParsePayload] leaves
-	// it so.
+	// OnKeyboard reports whether a button of the message has this payload. It is nil if
+	// the platform does not send the message's buttons. [ParsePayload] does not set it.
 	OnKeyboard *bool `json:"on_keyboard,omitempty"`
 }
 
-// DecodeParams decodes the params into v, as json.Unmarshal does. Without a payload
-// or without params v stays as it is.
+// DecodeParams decodes the params into v, as json.Unmarshal does. Without a payload or
+// params it does nothing.
 func (p *Payload) DecodeParams(v any) error {
 	if p == nil || p.Params == nil {
 		return nil
@@ -48,9 +46,8 @@ type Route struct {
 	Action string
 }
 
-// ParsePayload applies payload rule 1 to raw and returns its pieces and the
-// tokens they are routed by. It never fails: every string has a place. The same
-// string gives the same result in every version of the gateway.
+// ParsePayload applies payload rule 1 to raw. It returns the parts of the payload and its
+// route. It never fails, and the result is the same in every version of the gateway.
 func ParsePayload(raw string) (Payload, Route) {
 	p := Payload{Raw: raw}
 	if raw == "" {
@@ -65,16 +62,16 @@ func ParsePayload(raw string) (Payload, Route) {
 	return p, Route{Prefix: pieceToken(p.Prefix), Action: actionToken(p.Action)}
 }
 
-// RouteReferral returns the route of a referral without a payload of the bot's
-// own. Anyone can write a link with a ref. So the ref never reaches the prefixes
-// of the bot: the prefix is reserved and only the action shows the ref.
+// RouteReferral returns the route of a referral without a payload. Anyone can write a link
+// with a ref, so a ref never becomes a prefix: the prefix is reserved, and only the action
+// shows the ref.
 func RouteReferral(ref string) Route { return reservedRoute(tokenReferral, ref) }
 
 // RouteOptin is [RouteReferral] for an opt-in without a payload.
 func RouteOptin(ref string) Route { return reservedRoute(tokenOptin, ref) }
 
-// maxRefDigits is how many digits the token of a ref may have: with more, a link
-// per person would be a subject per person.
+// maxRefDigits is how many digits the token of a ref can have. With more, a link for each
+// person would be a subject for each person.
 const maxRefDigits = 4
 
 // reservedRoute applies step 6 of the rule.

@@ -48,8 +48,8 @@ func sameJSON(t *testing.T, a, b []byte) bool {
 	return reflect.DeepEqual(x, y)
 }
 
-// payload-vectors.json holds the examples of the published rule, edges.json the
-// places where the rule decides and no example of it does.
+// payload-vectors.json has the examples of the published rule. edges.json has cases that
+// the rule decides without an example.
 func TestParsePayload(t *testing.T) {
 	for _, file := range []string{"testdata/payload-vectors.json", "testdata/payload-edges.json"} {
 		for _, v := range loadVectors(t, file) {
@@ -93,8 +93,8 @@ func TestReservedRoutes(t *testing.T) {
 	}
 }
 
-// A payload of the largest body must not take quadratic time: with an algorithm
-// that is, these take hours.
+// The largest payload must not take quadratic time: with a quadratic algorithm this takes
+// hours.
 func TestParsePayloadHostile(t *testing.T) {
 	const n = 1 << 20
 	for name, raw := range map[string]string{
@@ -121,8 +121,8 @@ func TestParsePayloadHostile(t *testing.T) {
 	}
 }
 
-// Deep params would make the event unreadable for many parsers. The routing is
-// that of the rule all the same.
+// Deep params would make the event unreadable for many parsers, so they are left out. The
+// route stays the same.
 func TestParsePayloadDeep(t *testing.T) {
 	deep := func(n int) string {
 		return `{"action":"buy","x":` + strings.Repeat("[", n-1) + strings.Repeat("]", n-1) + "}"
@@ -137,7 +137,7 @@ func TestParsePayloadDeep(t *testing.T) {
 	}
 }
 
-// TestParsePayloadNumbers: the payload is routed as ever, and its params stand in raw alone.
+// TestParsePayloadNumbers: the route stays the same, and the params are only in raw.
 func TestParsePayloadNumbers(t *testing.T) {
 	for raw, want := range map[string]Route{
 		`{"action":"buy","n":1e400}`: {"buy", "_"},
@@ -183,7 +183,7 @@ func FuzzParsePayload(f *testing.F) {
 	})
 }
 
-// checkRoundTrip shows that what a consumer decodes is what was parsed.
+// checkRoundTrip checks that a consumer decodes what was parsed.
 func checkRoundTrip(t *testing.T, p Payload) {
 	t.Helper()
 	text, err := encode(p)

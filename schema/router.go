@@ -7,16 +7,14 @@ import (
 	"strings"
 )
 
-// Handler processes one event. The context is the one that was given to
-// [Router.Dispatch].
+// Handler processes one event. The context is that of [Router.Dispatch].
 type Handler func(ctx context.Context, e *Event) error
 
-// Router dispatches the events of one consumer, each to at most one handler, and
-// returns the filters for which the consumer has to ask. So the filters and the
-// code cannot disagree.
+// Router dispatches the events of one consumer, each to at most one handler. It also
+// returns the consumer's filter subjects, so that filters and code cannot disagree.
 //
-// Register all handlers first. Afterwards a Router is safe for concurrent use.
-// Registering panics if a name is wrong or handled twice, as http.ServeMux does.
+// Register all handlers first. Afterwards a Router is safe for concurrent use. As with
+// http.ServeMux, registering panics if a name is invalid or has two handlers.
 type Router struct {
 	root      string
 	postbacks routes
@@ -24,38 +22,38 @@ type Router struct {
 	optins    routes
 }
 
-// NewRouter returns a router for the events below a subject root, which is
-// GATEWAY_SUBJECT_ROOT of the gateway; [DefaultRoot] if it is not set.
+// NewRouter returns a router for events below the gateway's subject root, which is
+// [DefaultRoot] unless it is configured.
 func NewRouter(root string) *Router { return &Router{root: root} }
 
-// DefaultRoot is the subject root of a gateway without GATEWAY_SUBJECT_ROOT.
+// DefaultRoot is the subject root of a gateway that does not configure another one.
 const DefaultRoot = "postback.v1"
 
-// Postback registers a handler for payloads with one of the names. A name is
-// written as the bot writes payloads: "plan" takes every payload with this prefix,
-// such as plan, plan:pro and plan:{"id":7}; "plan:pro" takes what begins with
-// these two pieces. The handler of the longest name wins.
+// Postback registers a handler for payloads with one of the names. Names are written like
+// payloads: "plan" matches every payload with this prefix, such as plan, plan:pro and
+// plan:{"id":7}. "plan:pro" matches payloads that start with these two pieces. The handler
+// with the longest name is called.
 func (r *Router) Postback(h Handler, names ...string) { r.Context("").Postback(h, names...) }
 
-// AnyPostback registers a handler for payloads that no other handler takes.
-// Events without a payload never reach it. The consumer asks for all events then.
+// AnyPostback registers a handler for payloads without another handler. It does not get
+// events without a payload. The filter subjects then match all events.
 func (r *Router) AnyPostback(h Handler) { r.Context("").AnyPostback(h) }
 
-// Referral registers a handler for people who followed a link or an ad: for links
-// with one of the refs, or for all of them without any. A click that carries a
-// referral besides its payload is a postback.
+// Referral registers a handler for people who followed a link or an ad with one of the
+// refs. Without refs it gets all of them. A click with a payload and a referral is a
+// postback.
 func (r *Router) Referral(h Handler, refs ...string) {
 	r.referrals.addNames(h, nil, refs)
 }
 
-// Optin registers a handler for opt-ins without a payload: for those with one of
-// the refs, or for all of them without any.
+// Optin registers a handler for opt-ins without a payload that have one of the refs.
+// Without refs it gets all of them.
 func (r *Router) Optin(h Handler, refs ...string) {
 	r.optins.addNames(h, nil, refs)
 }
 
-// Context returns a part of the router: names are looked for behind the name of
-// the context. Context("sales").Postback(h, "buy") takes sales/buy.
+// Context returns a part of the router whose names follow the name of the context.
+// Context("sales").Postback(h, "buy") handles sales/buy.
 func (r *Router) Context(name string) *Context {
 	c := &Context{router: r}
 	if name != "" {
@@ -64,7 +62,7 @@ func (r *Router) Context(name string) *Context {
 	return c
 }
 
-// Context is a part of a [Router]. Its methods work as those of the router.
+// Context is a part of a [Router].
 type Context struct {
 	router *Router
 	pieces []string
@@ -78,14 +76,13 @@ func (c *Context) Postback(h Handler, names ...string) {
 	c.router.postbacks.addNames(h, c.pieces, names)
 }
 
-// AnyPostback registers a handler for payloads in this context that no other
-// handler takes.
+// AnyPostback registers a handler for payloads in this context without another handler.
 func (c *Context) AnyPostback(h Handler) { c.router.postbacks.add(h, c.pieces) }
 
-// FilterSubjects returns the subjects for which the consumer has to ask, none of
-// which contains another. They match with and without partitions.
+// FilterSubjects returns the filter subjects for the consumer. They do not overlap, and
+// they match with and without partitions.
 func (r *Router) FilterSubjects() []string {
-	if r.postbacks.all() {
+	if r.postbacks.matchAll() {
 		return []string{r.root + ".>"} // payloads have any prefix
 	}
 	var filters []string
@@ -108,8 +105,8 @@ func (r *Router) reserved(all routes, route func(ref string) Route) (filters []s
 	return filters
 }
 
-// filters returns those for a route of which the first tokens count. A subject
-// with partitions has one more token.
+// filters returns the filters for the first tokens of a route. A subject with partitions
+// has one more token.
 func (r *Router) filters(route Route, tokens int) []string {
 	prefix := r.root + ".*.*." + route.Prefix
 	if tokens == 1 {
@@ -118,8 +115,8 @@ func (r *Router) filters(route Route, tokens int) []string {
 	return []string{prefix + "." + route.Action, prefix + "." + route.Action + ".*"}
 }
 
-// Dispatch calls the handler of the event and returns its error. It returns false
-// if no handler takes the event: acknowledge it.
+// Dispatch calls the handler of the event and returns its error. It returns false if the
+// event has no handler: acknowledge it then.
 func (r *Router) Dispatch(ctx context.Context, e *Event) (handled bool, err error) {
 	h := r.handler(e)
 	if h == nil {
@@ -141,7 +138,7 @@ func (r *Router) handler(e *Event) Handler {
 	}
 }
 
-// routes are handlers by the pieces with which a payload or a ref begins.
+// routes are handlers by the first pieces of a payload or a ref.
 type routes []handlerRoute
 
 type handlerRoute struct {
@@ -167,8 +164,8 @@ func (all *routes) add(h Handler, pieces []string) {
 	*all = append(*all, handlerRoute{pieces, h})
 }
 
-// all reports whether there is a handler for everything.
-func (all routes) all() bool {
+// matchAll reports whether one handler matches everything.
+func (all routes) matchAll() bool {
 	return slices.ContainsFunc(all, func(r handlerRoute) bool { return len(r.pieces) == 0 })
 }
 
@@ -201,7 +198,7 @@ func routeOf(pieces []string) Route {
 	return route
 }
 
-// pieces returns those of the payload's name. A payload without a name has none.
+// pieces returns the pieces of the payload's name.
 func (p *Payload) pieces() []string { return join(p.Prefix, p.Action, p.Rest) }
 
 func (r *Referral) pieces() []string {

@@ -27,7 +27,7 @@ func came(kind Kind, ref string) *Event {
 	return e
 }
 
-// newTestRouter returns a router whose handlers note their name.
+// newTestRouter returns a router whose handlers record their names.
 func newTestRouter(register func(r *Router, to func(name string) Handler)) (*Router, *string) {
 	r, called := NewRouter(DefaultRoot), new(string)
 	register(r, func(name string) Handler {
@@ -148,8 +148,8 @@ func TestRouterPanicsAtMistakes(t *testing.T) {
 	}
 }
 
-// FuzzRouter shows that the filters and the code agree: an event that a handler
-// takes is on a subject for which the consumer asks.
+// FuzzRouter: filters and code agree. An event with a handler has a subject that matches
+// one of the consumer's filters.
 func FuzzRouter(f *testing.F) {
 	for _, v := range loadVectors(f, "testdata/payload-vectors.json") {
 		f.Add(v.Raw, "plan:pro")

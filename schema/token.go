@@ -5,12 +5,11 @@ import (
 	"strings"
 )
 
-// MaxToken is the longest token, in characters, that a piece of a payload gets
-// in a subject; a longer one is replaced by =long.
+// MaxToken is the longest token for a piece of a payload in a subject, in characters. A
+// longer one is replaced by =long.
 const MaxToken = 48
 
-// Tokens that stand for something rather than spell it out. No piece can be
-// written as one of them, because = is always escaped.
+// Reserved tokens. No piece is escaped to one of them, because = is always escaped.
 const (
 	tokenNone     = "_"
 	tokenID       = "=id"
@@ -24,7 +23,7 @@ const (
 var noRoute = Route{Prefix: tokenNone, Action: tokenNone}
 
 // Subject returns the subject <root>.<platform>.<account>.<prefix>.<action>.
-// The account is escaped but never replaced, so every page has a subject of its own.
+// The account is escaped and never replaced, so each page has its own subjects.
 func (r Route) Subject(root, platform, account string) string {
 	return strings.Join([]string{root, platform, EscapeToken(account), r.Prefix, r.Action}, ".")
 }
@@ -44,8 +43,8 @@ func pieceToken(piece string) string {
 	return token
 }
 
-// actionToken is [pieceToken] for an action: an id in it is cut as in a prefix.
-// The event keeps the whole piece.
+// actionToken is [pieceToken] for an action. An id in it is removed as in a prefix; the
+// event keeps the whole piece.
 func actionToken(action string) string {
 	if !isID(action) {
 		if start, _, found := findID(action); found {
@@ -57,11 +56,10 @@ func actionToken(action string) string {
 
 const upperHex = "0123456789ABCDEF"
 
-// EscapeToken writes s as one NATS token: ASCII letters, digits, _ and - stand
-// for themselves, every other byte is =XX in upper-case hex, and a lone _ is =5F
-// because _ stands for "none". Use it to build a filter for one account or
-// prefix. [UnescapeToken] is its exact inverse. An empty s gives an empty token,
-// which is no valid part of a subject.
+// EscapeToken returns s as one NATS token. ASCII letters, digits, _ and - stay, and every
+// other byte becomes =XX in upper-case hex. A lone _ is =5F, because _ means "none". Use it
+// to build a filter for one account or prefix. [UnescapeToken] is its exact inverse. An
+// empty s gives an empty token, which is not a valid part of a subject.
 func EscapeToken(s string) string {
 	if s == tokenNone {
 		return "=5F"
@@ -86,9 +84,9 @@ func EscapeToken(s string) string {
 	return string(b)
 }
 
-// UnescapeToken returns what [EscapeToken] wrote as token. A token that it never
-// writes is an error: the ones that replace something (_, =id, =long, =json …),
-// and any second spelling of the same text.
+// UnescapeToken returns the string that [EscapeToken] returned token for. A token that it
+// never returns is an error: reserved ones (_, =id, =long, =json …), and any other spelling
+// of the same string.
 func UnescapeToken(token string) (string, error) {
 	b := make([]byte, 0, len(token))
 	for i := 0; i < len(token); i++ {
@@ -113,8 +111,8 @@ func UnescapeToken(token string) (string, error) {
 	return s, nil
 }
 
-// The sizes of an id (step 4 of the rule) and of a number that is never a token
-// of its own (step 5), in characters.
+// The sizes of an id (step 4 of the rule) and of a number that is always replaced (step
+// 5), in characters.
 const (
 	minIDDigits = 5
 	minIDHex    = 16
@@ -124,8 +122,8 @@ const (
 	uuidLength  = 36
 )
 
-// isID reports whether a piece is an identifier. As a token of its own it would
-// give every order and every user a subject.
+// isID reports whether a piece is an identifier. As a token it would give every order and
+// every user a subject.
 func isID(s string) bool {
 	switch {
 	case len(s) >= minIDDigits && isDigits(s), isUUID(s), len(s) >= minIDHex && isHex(s):
@@ -166,7 +164,7 @@ func isUUID(s string) bool {
 func isDigits(s string) bool { return all(s, isDigit) }
 func isHex(s string) bool    { return all(s, isHexDigit) }
 
-// all tells whether s is not empty and every byte of it is of the class.
+// all reports whether s is not empty and every byte of it belongs to the class.
 func all(s string, class func(byte) bool) bool {
 	for i := range len(s) {
 		if !class(s[i]) {

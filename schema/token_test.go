@@ -21,8 +21,8 @@ func TestUnescapeTokenRefuses(t *testing.T) {
 	}
 }
 
-// EscapeToken and UnescapeToken are exact inverses: every string has one token
-// and every token that is accepted is the one of its string.
+// EscapeToken and UnescapeToken are exact inverses: every string has one token, and only
+// that token is accepted for it.
 func FuzzToken(f *testing.F) {
 	for _, s := range []string{"", "_", "__", "=", "=5F", "a.b*c>", "全球", "\xff\x00", "=E5", "682498171943165"} {
 		f.Add(s)

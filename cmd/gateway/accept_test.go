@@ -21,7 +21,7 @@ func TestTooManyOpenFiles(t *testing.T) {
 	p.awaitReady() // over a connection that is kept: there will be no other
 	var open []net.Conn
 	for range 2 * limit { // the rest waits in the kernel
-		conn, err := net.Dial("tcp", strings.TrimPrefix(p.at.webhook, "http://"))
+		conn, err := net.Dial("tcp", strings.TrimPrefix(p.at.Webhook, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +33,7 @@ func TestTooManyOpenFiles(t *testing.T) {
 	}
 	p.awaitReady()
 	p.terminate()
-	lines := linesOf(p.log.String(), "cannot accept connections; trying further")
+	lines := linesOf(p.log.String(), "cannot accept connections, retrying")
 	if len(lines) == 0 || len(lines) > 2 { // one of each listener
 		t.Fatalf("%d lines tell of it:\n%s", len(lines), p.log)
 	}

@@ -2,8 +2,6 @@ package main
 
 import (
 	"net/http"
-	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 )
@@ -34,8 +32,8 @@ func getWith(t *testing.T, url string, headers ...string) (int, string) {
 // machine can reach the listener, under a name of its own or from its own origin.
 func TestAdminRejectsWebPages(t *testing.T) {
 	p := startGateway(t, t.TempDir())
-	port := p.at.admin[strings.LastIndex(p.at.admin, ":"):]
-	own := strings.TrimPrefix(p.at.admin, "http://")
+	port := p.at.Admin[strings.LastIndex(p.at.Admin, ":"):]
+	own := strings.TrimPrefix(p.at.Admin, "http://")
 	for _, test := range []struct {
 		name    string
 		headers []string
@@ -55,7 +53,7 @@ func TestAdminRejectsWebPages(t *testing.T) {
 		{"user and name", []string{"Host", "localhost@evil.example"}, 403},
 		{"the address of another machine", []string{"Host", "192.0.2.1" + port}, 403},
 		{"every address", []string{"Host", "0.0.0.0" + port}, 403},
-		{"its own origin", []string{"Origin", p.at.admin}, 200},
+		{"its own origin", []string{"Origin", p.at.Admin}, 200},
 		{"a foreign origin", []string{"Origin", "http://evil.example"}, 403},
 		{"a foreign origin with this address in its name", []string{"Origin", "http://" + own + ".evil.example"}, 403},
 		{"an origin on this machine", []string{"Origin", "http://localhost:3000"}, 403},
@@ -67,75 +65,10 @@ func TestAdminRejectsWebPages(t *testing.T) {
 		{"the address bar", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Dest", "document"}, 200},
 	} {
 		for _, path := range append(openPaths, protectedPaths...) {
-			if status, body := getWith(t, p.at.admin+path, test.headers...); status != test.status {
+			if status, body := getWith(t, p.at.Admin+path, test.headers...); status != test.status {
 				t.Errorf("%s: %s is answered %d %.200s, want %d", test.name, path, status, body, test.status)
 			}
 		}
 	}
 	p.terminate()
-}
-
-// TestAdminToken: off the loopback, what a probe and Prometheus need is open, and
-// the rest needs the token.
-func TestAdminToken(t *testing.T) {
-	for _, test := range []struct {
-		name          string
-		token         string
-		authorization string
-		status        int
-		reason        string
-	}{
-		{"no token is set", "", "", 403, "set GATEWAY_ADMIN_TOKEN"},
-		{"no token is set, an empty one is sent", "", "Bearer ", 403, "set GATEWAY_ADMIN_TOKEN"},
-		{"none is sent", "s3cret", "", 401, "Authorization: Bearer"},
-		{"a wrong one", "s3cret", "Bearer s3cres", 401, "Authorization: Bearer"},
-		{"the beginning", "s3cret", "Bearer s3cre", 401, "Authorization: Bearer"},
-		{"without the scheme", "s3cret", "s3cret", 401, "Authorization: Bearer"},
-		{"with another scheme", "s3cret", "Basic s3cret", 401, "Authorization: Bearer"},
-		{"the token", "s3cret", "Bearer s3cret", 200, ""},
-		{"the token, lower case", "s3cret", "bearer s3cret", 200, ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			access := adminAccess{token: func() string { return test.token }}
-			admin := httptest.NewServer(newAdmin(newRegistry(), &readiness{}, access))
-			defer admin.Close()
-			headers := []string{"Host", "gateway:8081"}
-			if test.authorization != "" {
-				headers = append(headers, "Authorization", test.authorization)
-			}
-			for _, path := range openPaths {
-				if status, body := getWith(t, admin.URL+path, headers...); status != 200 {
-					t.Errorf("%s is answered %d %.200s", path, status, body)
-				}
-			}
-			for _, path := range protectedPaths {
-				status, body := getWith(t, admin.URL+path, headers...)
-				if status != test.status || !strings.Contains(body, test.reason) || strings.Contains(body, "s3cre") {
-					t.Errorf("%s is answered %d %.200s, want %d and %q", path, status, body, test.status, test.reason)
-				}
-			}
-		})
-	}
-}
-
-// TestAdminTokenRotates: like every secret, the token is read again when its file
-// changes.
-func TestAdminTokenRotates(t *testing.T) {
-	path := writeFile(t, "old\n")
-	setenv(t, env("ADMIN_TOKEN_FILE", path))
-	s, err := loadSettings()
-	if err != nil {
-		t.Fatal(err)
-	}
-	secrets := newRotation(&s, newLogger(&s, t.Output()), newRegistry())
-	secrets.watch()
-	if err := os.WriteFile(path, []byte("new\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		secrets.files.look()
-	}
-	if got := secrets.adminToken(); got != "new" {
-		t.Errorf("the token is %q, want that of the changed file", got)
-	}
 }

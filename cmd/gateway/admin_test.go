@@ -2,14 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/logging"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/ingest/simulate"
 )
 
@@ -24,23 +25,29 @@ var contractMetrics = []string{
 	"go_goroutines", "process_cpu_seconds_total",
 }
 
-func TestOperatorsListener(t *testing.T) {
+func TestAdminListener(t *testing.T) {
 	p := startGateway(t, t.TempDir())
 	p.post(p.secret(), simulate.Messenger(simulate.Click{Account: "1", User: "u", Payload: "a"}))
 	for path, want := range map[string]string{
-		"/healthz": "ok\n", "/readyz": "ready\n", "/": adminPage,
+		"/healthz": "ok\n", "/readyz": "ready\n",
 	} {
-		if status, body := p.get(p.at.admin + path); status != 200 || body != want {
+		if status, body := p.get(p.at.Admin + path); status != 200 || body != want {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
-		if status, _ := p.get(p.at.webhook + path); status != 404 {
+		if status, _ := p.get(p.at.Webhook + path); status != 404 {
 			t.Errorf("%s on the public listener: %d", path, status)
 		}
 	}
-	if status, body := p.get(p.at.admin + "/debug/pprof/"); status != 200 || !strings.Contains(body, "goroutine") {
+	if status, body := p.get(p.at.Admin + "/"); status != 200 || !strings.Contains(body, "<title>postback-gateway</title>") {
+		t.Errorf("/: %d %s", status, body)
+	}
+	if status, _ := p.get(p.at.Webhook + "/"); status != 404 {
+		t.Errorf("/ on the public listener: %d", status)
+	}
+	if status, body := p.get(p.at.Admin + "/debug/pprof/"); status != 200 || !strings.Contains(body, "goroutine") {
 		t.Errorf("pprof: %d", status)
 	}
-	_, scrape := p.get(p.at.admin + "/metrics")
+	_, scrape := p.get(p.at.Admin + "/metrics")
 	manual, err := os.ReadFile("../../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)
@@ -56,61 +63,27 @@ func TestOperatorsListener(t *testing.T) {
 	p.terminate()
 }
 
-func TestReadiness(t *testing.T) {
-	var r readiness
-	down := errors.New("the stream is gone")
-	r.add("store", func(ctx context.Context) error {
-		if _, ok := ctx.Deadline(); !ok {
-			t.Error("a check without a deadline")
-		}
-		return down
-	})
-	admin := httptest.NewServer(newAdmin(newRegistry(), &r, adminAccess{loopback: true}))
-	defer admin.Close()
-	ask := func() string {
-		var out, errs strings.Builder
-		if err := askHealth(t.Context(), admin.URL+"/readyz", &out); err != nil {
-			errs.WriteString(err.Error())
-		}
-		return out.String() + errs.String()
-	}
-	if got := ask(); got != "not ready: store: the stream is gone" {
-		t.Errorf("got %q", got)
-	}
-	down = nil
-	if got := ask(); got != "ready\n" {
-		t.Errorf("got %q", got)
-	}
-	r.drain()
-	if got := ask(); got != "not ready: shutting down" {
-		t.Errorf("got %q", got)
-	}
-	admin.Close()
-	if got := ask(); !strings.HasPrefix(got, "no gateway answers: ") {
-		t.Errorf("got %q", got)
-	}
-}
-
 // TestRunInProcess is the whole life of a gateway without a process: what is
 // started is stopped, and its ports are free again.
 func TestRunInProcess(t *testing.T) {
 	t.Chdir(t.TempDir())
-	s, err := loadSettings()
+	s, err := settings.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Listen, s.AdminListen, s.EmbeddedListen = "127.0.0.1:0", "127.0.0.1:0", off
+	s.Listen, s.AdminListen, s.EmbeddedListen = "127.0.0.1:0", "127.0.0.1:0", settings.Off
 	for range 2 {
 		ctx, cancel := context.WithCancel(t.Context())
-		var at addresses
-		err := run(ctx, &s, newLogger(&s, t.Output()), func(a addresses) {
+		var at server.Addresses
+		log := logging.New(t.Output(), logging.Options{Level: s.LogLevel})
+		err := server.Run(ctx, &s, log, server.Options{Started: func(a server.Addresses) {
 			at = a
 			cancel()
-		})
-		if err != nil || at.nats != "" {
+		}})
+		if err != nil || at.NATS != "" {
 			t.Errorf("ended with %v, was at %+v", err, at)
 		}
-		if _, err := http.Get(at.webhook); err == nil {
+		if _, err := http.Get(at.Webhook); err == nil {
 			t.Error("still answers")
 		}
 	}
@@ -124,7 +97,7 @@ func TestDemo(t *testing.T) {
 	t.Setenv("GATEWAY_EMBEDDED_LISTEN", "127.0.0.1:0")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	out := &untilText{text: "until Ctrl-C", found: cancel}
+	out := &untilText{text: "until you press Ctrl-C", found: cancel}
 	if status := execute(ctx, []string{"demo"}, strings.NewReader(""), out, t.Output()); status != exitDone {
 		t.Errorf("status %d", status)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
@@ -33,7 +34,7 @@ func startBackupRig(t *testing.T) *backupRig {
 	r.gatewayProcess = r.start(t, t.TempDir())
 	r.flow = r.traffic(t, "before")
 	r.flow.awaitGood(t, 200)
-	reader := startService(t, r.at.nats, jetstream.ConsumerConfig{})
+	reader := startService(t, r.at.NATS, jetstream.ConsumerConfig{})
 	reader.awaitCaughtUp()
 	reader.stop()
 	return r
@@ -56,11 +57,11 @@ func (r *backupRig) traffic(t *testing.T, name string) *running {
 func (r *backupRig) wantRestored(t *testing.T, dir string, before, after []answer) {
 	t.Helper()
 	p := r.start(t, dir)
-	reader, err := natstest.JetStream(t, p.at.nats).Consumer(t.Context(), "POSTBACKS", "billing")
+	reader, err := natstest.JetStream(t, p.at.NATS).Consumer(t.Context(), "POSTBACKS", "billing")
 	if err != nil || reader.CachedInfo().AckFloor.Stream < 100 {
 		t.Errorf("the position of a consumer is not restored: %v", err)
 	}
-	found := storedIDs(t, p.at.nats)
+	found := storedIDs(t, p.at.NATS)
 	good := 0
 	for _, a := range before {
 		if n := found[a.id]; n > 1 || n == 0 && a.status == http.StatusOK {
@@ -77,7 +78,7 @@ func (r *backupRig) wantRestored(t *testing.T, dir string, before, after []answe
 			t.Errorf("%s: answered %d, %v", a.id, got.status, got.err)
 		}
 	}
-	for id, n := range storedIDs(t, p.at.nats) {
+	for id, n := range storedIDs(t, p.at.NATS) {
 		if n != 1 {
 			t.Errorf("%s is stored %d times after it was delivered again", id, n)
 		}
@@ -119,7 +120,7 @@ func TestBackupStopped(t *testing.T) {
 
 	dir := t.TempDir()
 	mustRun(t, "cp", "-a", backup, filepath.Join(dir, "data"))
-	if info, err := os.Stat(filepath.Join(dir, "data", appSecretFile)); err != nil || info.Mode() != 0o600 {
+	if info, err := os.Stat(filepath.Join(dir, "data", settings.AppSecretFile)); err != nil || info.Mode() != 0o600 {
 		t.Errorf("the restored secret: %v, %v", info.Mode(), err)
 	}
 	r.wantRestored(t, dir, before, after)
@@ -135,13 +136,13 @@ func TestBackupRunning(t *testing.T) {
 	}
 	r.flow.awaitGood(t, 500)
 	before := r.flow.soFar()
-	nc := connect(t, r.at.nats)
+	nc := connect(t, r.at.NATS)
 	var backups []streamBackup
 	for _, name := range []string{"POSTBACKS", "POSTBACKS_DEADLETTER"} {
 		backups = append(backups, backupStream(t, nc, name))
 	}
 	secrets := t.TempDir()
-	for _, name := range []string{appSecretFile, verifyTokenFile} {
+	for _, name := range []string{settings.AppSecretFile, settings.VerifyTokenFile} {
 		mustRun(t, "cp", "-a", filepath.Join(r.dir, "data", name), secrets)
 	}
 	r.flow.awaitGood(t, 100)

@@ -5,43 +5,27 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
 )
 
 const benchConnections = 64
 
-// BenchmarkFrontDoor posts signed deliveries to a gateway process with its
-// embedded server over keep-alive connections, every click a new one. An
-// operation is a delivery. Beside the time it reports what the gateway process
-// itself used: CPU and allocations for each event, which are the figures to
-// compare on a machine that is not idle.
-//
-// BENCH_ENV holds further settings of the gateway, such as "GATEWAY_INCLUDE_RAW=true".
-func BenchmarkFrontDoor(b *testing.B) {
-	for _, events := range []int{1, 20} {
-		for _, connections := range []int{1, benchConnections} {
-			for _, sync := range []string{syncGroup, syncAlways} {
-				b.Run(fmt.Sprintf("events=%d/connections=%d/sync=%s", events, connections, sync), func(b *testing.B) {
-					benchmarkFrontDoor(b, startBenchGateway(b, b.TempDir(), sync), events, connections)
-				})
-			}
-		}
-	}
-}
-
+// startBenchGateway takes further settings from BENCH_ENV, such as
+// "GATEWAY_INCLUDE_RAW=true".
 func startBenchGateway(b *testing.B, dir, sync string) *gatewayProcess {
 	return startGateway(b, dir, append(strings.Fields(os.Getenv("BENCH_ENV")), "GATEWAY_LOG_LEVEL=info", "GATEWAY_SYNC="+sync)...)
 }
 
-// benchmarkFrontDoor ends the gateway.
+// benchmarkFrontDoor posts signed deliveries to a gateway process with its embedded
+// server over keep-alive connections, every click a new one. An operation is a
+// delivery. Beside the time it reports what the gateway process itself used: CPU and
+// allocations for each event. It ends the gateway.
 func benchmarkFrontDoor(b *testing.B, p *gatewayProcess, events, connections int) {
 	load := newBenchLoad(b, p, events, connections)
 	requests := load.prepare(b.N)
@@ -58,52 +42,6 @@ func benchmarkFrontDoor(b *testing.B, p *gatewayProcess, events, connections int
 	p.terminate()
 }
 
-// BenchmarkSync compares the ways to sync. Their gateways run side by side and get
-// the load in turns, of a tenth of a second or so each: a machine that becomes slower
-// or faster meanwhile does so for all of them. An operation is one turn of each. It
-// reports the medians, and those of the ratios to GATEWAY_SYNC=always in the same turn.
-// With interval a 200 waits for no sync: more than that no way to sync can give.
-func BenchmarkSync(b *testing.B) {
-	for _, connections := range []int{1, benchConnections} {
-		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) { benchmarkSync(b, connections) })
-	}
-}
-
-func benchmarkSync(b *testing.B, connections int) {
-	turn := map[int]int{1: 200, benchConnections: 2000}[connections]
-	syncs := []string{syncAlways, syncGroup, syncInterval}
-	loads := make([]*benchLoad, len(syncs))
-	for i, sync := range syncs {
-		loads[i] = newBenchLoad(b, startBenchGateway(b, b.TempDir(), sync), 1, connections)
-		loads[i].post(b, loads[i].prepare(turn))
-	}
-	rates, ratios := make([][]float64, len(syncs)), make([][]float64, len(syncs))
-	b.ResetTimer()
-	for n := range b.N {
-		for i := range syncs {
-			i = (i + n) % len(syncs) // nobody is always the first
-			requests := loads[i].prepare(turn)
-			start := time.Now()
-			loads[i].post(b, requests)
-			rates[i] = append(rates[i], float64(turn)/time.Since(start).Seconds())
-		}
-		for i := range syncs {
-			ratios[i] = append(ratios[i], rates[i][n]/rates[0][n])
-		}
-	}
-	for i, sync := range syncs {
-		b.ReportMetric(median(rates[i]), sync+"-requests/s")
-		if i > 0 {
-			b.ReportMetric(median(ratios[i]), sync+"/always")
-		}
-	}
-}
-
-func median(values []float64) float64 {
-	slices.Sort(values)
-	return values[len(values)/2]
-}
-
 // benchLoad delivers to one gateway over connections that it keeps.
 type benchLoad struct {
 	delivery *benchDelivery
@@ -114,7 +52,7 @@ type benchLoad struct {
 func newBenchLoad(b *testing.B, p *gatewayProcess, events, connections int) *benchLoad {
 	l := &benchLoad{delivery: newBenchDelivery(p.secret(), events)}
 	for range connections {
-		l.clients = append(l.clients, newBenchClient(b, p.at.webhook, l.delivery.answer()))
+		l.clients = append(l.clients, newBenchClient(b, p.at.Webhook, l.delivery.answer()))
 	}
 	return l
 }
@@ -225,7 +163,7 @@ type usage struct{ cpu, mallocs float64 }
 func (u usage) minus(v usage) usage { return usage{u.cpu - v.cpu, u.mallocs - v.mallocs} }
 
 func (p *gatewayProcess) usage() usage {
-	_, text := p.get(p.at.admin + "/metrics")
+	_, text := p.get(p.at.Admin + "/metrics")
 	return usage{metricValue(p.t, text, "process_cpu_seconds_total"), metricValue(p.t, text, "go_memstats_mallocs_total")}
 }
 

@@ -77,7 +77,7 @@ func clusterFailures(t *testing.T, failures []failure) {
 	c := natstest.StartCluster(t, 3, natstest.ClusterOptions{})
 	p := startOn(t, c.URL())
 	wantReplicas(t, c, 3)
-	flow := traffic{base: p.at.webhook, secret: "s", name: "m", clients: 64, pause: 100 * time.Millisecond}.start(t)
+	flow := traffic{base: p.at.Webhook, secret: "s", name: "m", clients: 64, pause: 100 * time.Millisecond}.start(t)
 	flow.awaitGood(t, 500)
 	rss := memory(t, p.cmd.Process.Pid, "VmRSS")
 	for _, f := range failures {

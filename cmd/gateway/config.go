@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 )
 
 func newConfigCmd() *cobra.Command {
@@ -14,12 +16,12 @@ func newConfigCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Print every setting: variable, type, default, current value and meaning",
-		Long: "Print every setting, with the value that it has now. Secrets are masked. When something\n" +
-			"is wrong, the table is followed by everything that is, and the exit status is 2.",
+		Long: "Prints every setting and its current value. Secrets are masked. If something is wrong, all\n" +
+			"problems are printed after the table, and the exit status is 2.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if markdown {
-				return printMarkdown(cmd.OutOrStdout())
+				return settings.WriteMarkdown(cmd.OutOrStdout())
 			}
 			return printConfig(cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -29,32 +31,18 @@ func newConfigCmd() *cobra.Command {
 }
 
 func printConfig(w, warn io.Writer) error {
-	s, wrong := loadSettings()
+	s, problems := settings.Load()
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "VARIABLE\tTYPE\tDEFAULT\tCURRENT\tMEANING")
-	for _, v := range s.variables() {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", v.name, v.kind, v.usual(), v.current(), v.meaning)
+	for _, row := range s.Table() {
+		const notSet = "(not set)"
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", row.Name, row.Type, cmp.Or(row.Default, notSet), readable(cmp.Or(row.Current, notSet)), row.Meaning)
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	for _, warning := range s.warnings() {
+	for _, warning := range s.Warnings() {
 		fmt.Fprintf(warn, "gateway: warning: %s\n", warning)
 	}
-	return wrong
-}
-
-// printMarkdown writes the reference of the settings.
-func printMarkdown(w io.Writer) error {
-	var b strings.Builder
-	b.WriteString("| Variable | Type | Default | Meaning |\n| --- | --- | --- | --- |\n")
-	for _, v := range new(settings).variables() {
-		standard := ""
-		if v.standard != "" {
-			standard = "`" + v.standard + "`"
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", v.name, v.kind, standard, strings.ReplaceAll(v.meaning, "|", `\|`))
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return problems
 }

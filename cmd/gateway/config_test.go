@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 )
 
 var update = flag.Bool("update", false, "rewrite the table in docs/configuration.md")
@@ -28,7 +30,7 @@ func TestManualHasEverySetting(t *testing.T) {
 		t.Fatalf("%s has no place for the table", manual)
 	}
 	var table bytes.Buffer
-	if err := printMarkdown(&table); err != nil {
+	if err := settings.WriteMarkdown(&table); err != nil {
 		t.Fatal(err)
 	}
 	want := "\n" + table.String() + "\n"
@@ -43,18 +45,6 @@ func TestManualHasEverySetting(t *testing.T) {
 	}
 }
 
-func TestEverySettingIsDescribed(t *testing.T) {
-	for _, v := range new(settings).variables() {
-		if !strings.HasPrefix(v.name, envPrefix) || v.kind == "" || !strings.HasSuffix(v.meaning, ".") {
-			t.Errorf("%+v: expected name, kind and a sentence", v)
-		}
-		_, ignored := v.field.Interface().(interface{ reveal() string })
-		if ignored && v.standard != "" {
-			t.Errorf("%s: the default of a secret is not read", v.name)
-		}
-	}
-}
-
 func TestConfigShowsCurrentValues(t *testing.T) {
 	setenv(t, env("LISTEN", ":80", "STREAM", "A B\tC", "PUBLISH_TIMEOUT", "soon", "META_APP_SECRETS", "s", "LOGLEVEL", "debug"))
 	status, stdout, stderr := runGateway("config")
@@ -64,14 +54,14 @@ func TestConfigShowsCurrentValues(t *testing.T) {
 	want := map[string][]string{
 		"GATEWAY_LISTEN":           {"host:port", ":8080", ":80"},
 		"GATEWAY_ADMIN_LISTEN":     {"host:port", "127.0.0.1:8081", "127.0.0.1:8081"},
-		"GATEWAY_STREAM":           {"text", "POSTBACKS", `"A B\tC"`},
-		"GATEWAY_PUBLISH_TIMEOUT":  {"duration", "4s", "soon"},
+		"GATEWAY_STREAM":           {"text, at most 240 bytes", "POSTBACKS", `"A B\tC"`},
+		"GATEWAY_PUBLISH_TIMEOUT":  {"duration, at least 100ms", "4s", "soon"},
 		"GATEWAY_META_APP_SECRETS": {"list of secrets (or _FILE)", "(not set)", "(set, 1 value)"},
 		"GATEWAY_NATS_TOKEN":       {"secret (or _FILE)", "(not set)", "(not set)"},
 		"GATEWAY_NATS_URL":         {"list of URLs", "(not set)", "(not set)"},
 		"GATEWAY_OTLP_ENDPOINT":    {"URL", "(not set)", "(not set)"},
 		"GATEWAY_NATS_CA":          {"path", "(not set)", "(not set)"},
-		"GATEWAY_MAX_IN_FLIGHT":    {"number", "512", "512"},
+		"GATEWAY_MAX_IN_FLIGHT":    {"number, at least 1", "512", "512"},
 		"GATEWAY_RELAY":            {"true or false", "false", "false"},
 	}
 	rows := tableRows(stdout)
@@ -80,12 +70,12 @@ func TestConfigShowsCurrentValues(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got, row)
 		}
 	}
-	if len(rows) != len(new(settings).variables())+1 {
+	if len(rows) != len(new(settings.Settings).Table())+1 {
 		t.Errorf("got %d rows:\n%s", len(rows), stdout)
 	}
-	const problems = `gateway: warning: GATEWAY_LOGLEVEL is no setting, did you mean GATEWAY_LOG_LEVEL?
-gateway: GATEWAY_STREAM: "A B\tC" is no name of a stream: expected at most 240 bytes without white space and . * > / \
-gateway: GATEWAY_PUBLISH_TIMEOUT: "soon" is no duration: expected a number with a unit, like 4s or 500ms
+	const problems = `gateway: warning: GATEWAY_LOGLEVEL is not a setting, did you mean GATEWAY_LOG_LEVEL?
+gateway: GATEWAY_STREAM: "A B\tC" is not the name of a stream: expected a name without white space and . * > / \
+gateway: GATEWAY_PUBLISH_TIMEOUT: "soon" is not a duration: expected a number with a unit, like 4s or 500ms
 `
 	if stderr != problems {
 		t.Errorf("got:\n%s\nwant:\n%s", stderr, problems)
@@ -105,60 +95,4 @@ func tableRows(text string) map[string][]string {
 		rows[cells[0]] = cells[1:]
 	}
 	return rows
-}
-
-func TestExampleEnvFile(t *testing.T) {
-	content, err := os.ReadFile("../../deploy/gateway.env.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, examples := make(map[string]string), make(map[string]string)
-	for line := range strings.Lines(string(content)) {
-		line = strings.TrimSpace(line)
-		name, value, assigned := strings.Cut(strings.TrimPrefix(line, "#"), "=")
-		if !assigned || !strings.HasPrefix(name, envPrefix) {
-			continue
-		}
-		name = strings.TrimPrefix(name, envPrefix)
-		if _, twice := examples[name]; twice {
-			t.Errorf("%s stands there twice", name)
-		}
-		examples[name] = value
-		if !strings.HasPrefix(line, "#") {
-			set[name] = value
-		}
-	}
-	setenv(t, set)
-	if s, err := loadSettings(); err != nil || len(s.warnings()) > 0 {
-		t.Errorf("the file as it is: %v, warnings %q", err, s.warnings())
-	}
-	checkExamples(t, examples)
-}
-
-// checkExamples wants an example of every setting, and nothing wrong with any
-// but that it does not stand alone.
-func checkExamples(t *testing.T, examples map[string]string) {
-	all := new(settings).variables()
-	if len(examples) != len(all) {
-		t.Errorf("%d settings have examples, of %d", len(examples), len(all))
-	}
-	for _, v := range all {
-		name := strings.TrimPrefix(v.name, envPrefix)
-		if v.standard != "" && examples[name] != v.standard {
-			t.Errorf("%s: the example %q is not the default %q", name, examples[name], v.standard)
-		}
-		setenv(t, env(name, examples[name]))
-		if _, err := loadSettings(); err != nil && !notAlone(err.Error()) {
-			t.Error(err)
-		}
-	}
-}
-
-func notAlone(text string) bool {
-	for _, allowed := range []string{"has no effect", "no such file"} {
-		if strings.Contains(text, allowed) {
-			return true
-		}
-	}
-	return false
 }

@@ -60,7 +60,7 @@ func crashRelay(t *testing.T, listen string) *crashRig {
 		},
 		stop: func() string {
 			eventually(t, "everything is relayed", func() bool {
-				_, text := p.get(p.at.admin + "/readyz")
+				_, text := p.get(p.at.Admin + "/readyz")
 				return text == "ready\nrelay: everything is relayed\n"
 			})
 			p.terminate()
@@ -82,7 +82,7 @@ func crashEmbedded(t *testing.T, listen string) *crashRig {
 			p.kill()
 			p = start()
 		},
-		stop: func() string { return p.at.nats },
+		stop: func() string { return p.at.NATS },
 	}
 }
 

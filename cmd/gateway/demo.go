@@ -11,11 +11,13 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/logging"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/stream"
@@ -25,13 +27,13 @@ import (
 func newDemoCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
-		Short: "The whole product in one terminal, for a first look",
-		Long: "Runs the gateway, posts a few signed postbacks to its own webhook, prints each event as a\n" +
-			"consumer on NATS receives it, and stays up until Ctrl-C. It uses the same settings and the\n" +
-			"same data directory as gateway serve.",
+		Short: "Try the gateway in one terminal",
+		Long: "Runs the gateway, posts a few signed postbacks to its own webhook, and prints each event as a\n" +
+			"consumer on NATS receives it. It runs until you press Ctrl-C, with the same settings and data\n" +
+			"directory as gateway serve.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := loadSettings()
+			s, err := settings.Load()
 			if err != nil {
 				return err
 			}
@@ -54,43 +56,44 @@ var demoClicks = []struct {
 	{schema.Telegram, simulate.Click{Kind: schema.KindReferral, Ref: "spring_sale"}},
 }
 
-// demoBot is the bot of a demo where none is configured.
+// demoBot is used if no bot is configured.
 const demoBot = "demo_bot"
 
-// runDemo is the gateway with two helpers beside it: one that posts, as Meta
-// would, and one that reads from NATS, as a service would.
-func runDemo(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
+// runDemo runs the gateway, posts to it as Meta does, and reads from NATS as a service
+// does.
+func runDemo(ctx context.Context, s *settings.Settings, stdout, stderr io.Writer) error {
 	switch {
 	case len(s.NATSURL) > 0:
-		return errors.New("the demo posts invented clicks, which have no place in a cluster: unset GATEWAY_NATS_URL")
-	case s.EmbeddedListen == off:
+		return errors.New("the demo posts invented clicks, which do not belong in a cluster: unset GATEWAY_NATS_URL")
+	case s.EmbeddedListen == settings.Off:
 		return errors.New("the demo reads from NATS as a consumer does: unset GATEWAY_EMBEDDED_LISTEN")
 	case s.TLSCert != "":
 		return errors.New("the demo posts to this machine without TLS: unset GATEWAY_TLS_CERT and GATEWAY_TLS_KEY")
 	case os.Getenv("GATEWAY_LOG_LEVEL") == "":
-		s.LogLevel = slog.LevelWarn.String() // the events are what is looked at
+		s.LogLevel = slog.LevelWarn.String() // the output is about the events
 	}
 	if len(s.TelegramSecrets) == 0 {
-		s.TelegramSecrets = []secret{newSecret(demoBot + ":" + rand.Text())}
+		s.TelegramSecrets = []settings.Secret{settings.NewSecret(demoBot + ":" + rand.Text())}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	shown := make(chan error, 1)
-	err := run(ctx, s, newLogger(s, stderr), func(at addresses) {
+	log := logging.New(stderr, logging.Options{Level: s.LogLevel, Format: s.LogFormat})
+	err := server.Run(ctx, s, log, server.Options{Version: buildVersion(), Started: func(at server.Addresses) {
 		go func() {
 			shown <- showDemo(ctx, s, at, stdout)
 			cancel()
 		}()
-	})
+	}})
 	if err != nil {
 		return err
 	}
 	return <-shown
 }
 
-func showDemo(ctx context.Context, s *settings, at addresses, w io.Writer) error {
+func showDemo(ctx context.Context, s *settings.Settings, at server.Addresses, w io.Writer) error {
 	fmt.Fprintf(w, "postback-gateway is up.\n  webhook  %s/webhooks/meta\n  NATS     %s  stream %s\n  metrics  %s/metrics\n\n",
-		at.webhook, at.nats, s.Stream, at.admin)
+		at.Webhook, at.NATS, s.Stream, at.Admin)
 	events, err := newDemoReader(ctx, s, at)
 	if err != nil {
 		return err
@@ -114,27 +117,27 @@ func showDemo(ctx context.Context, s *settings, at addresses, w io.Writer) error
 	return err
 }
 
-const demoEnd = `That is all: each click is stored once, and any number of services can read it.
-In another terminal, in this directory:
+const demoEnd = `Each click is stored once, and any number of services can read it.
+Try in another terminal, in this directory:
   go run ./cmd/gateway send --payload rate:5
   go run ./cmd/gateway tail 'postback.v1.*.*.plan.*'
   go run ./cmd/gateway parse 'your:payload'
-This gateway stays up, and shows what arrives, until Ctrl-C.
+The gateway runs and shows new events until you press Ctrl-C.
 
 `
 
-func demoPost(ctx context.Context, s *settings, at addresses, platform string, click simulate.Click, w io.Writer) error {
-	from := &simulations[slices.IndexFunc(simulations, func(p simulation) bool { return p.platform == platform })]
-	secret, err := from.login(s, &click)
+func demoPost(ctx context.Context, s *settings.Settings, at server.Addresses, platform string, click simulate.Click, w io.Writer) error {
+	from := simulate.Platforms[platform]
+	secret, err := findSecret(s, platform, &click)
 	if err != nil {
 		return err
 	}
-	click.Account = cmp.Or(click.Account, from.account)
+	click.Account = cmp.Or(click.Account, from.Account)
 	if click.UserRef == "" {
-		click.User = from.user
+		click.User = from.User
 	}
 	fmt.Fprintf(w, "%-16s %s\n", platform+" posts", cmp.Or(click.Payload, "/start "+click.Ref))
-	request, err := from.request(at.webhook, secret, click)
+	request, err := from.Request(at.Webhook, secret, click)
 	if err != nil {
 		return err
 	}
@@ -144,35 +147,34 @@ func demoPost(ctx context.Context, s *settings, at addresses, platform string, c
 		return err
 	}
 	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
+	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "  answered       %s %s in %s\n", response.Status, answer, time.Since(start).Round(10*time.Microsecond))
+	fmt.Fprintf(w, "  answered       %s %s in %s\n", response.Status, body, time.Since(start).Round(10*time.Microsecond))
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("the demo's own postback was answered %s", response.Status)
 	}
 	return nil
 }
 
-// demoReader is a consumer like any other: it has its own connection and starts
-// with what comes next.
+// demoReader is an ordinary consumer with its own connection. It starts with new events.
 type demoReader struct {
 	link   *natsconn.Link
 	events *stream.Reader
 }
 
-func newDemoReader(ctx context.Context, s *settings, at addresses) (*demoReader, error) {
-	cfg, err := s.readerConfig()
+func newDemoReader(ctx context.Context, s *settings.Settings, at server.Addresses) (*demoReader, error) {
+	store, err := server.ConsumerStore(s)
 	if err != nil {
 		return nil, err
 	}
-	cfg.Servers = at.nats
-	link, _, err := openStream(ctx, cfg, "postback-gateway demo")
+	store.Config.Servers = at.NATS
+	link, _, err := openStream(ctx, store, "postback-gateway demo")
 	if err != nil {
 		return nil, err
 	}
-	events, err := stream.Open(ctx, link, stream.ReaderConfig{Stream: cfg.Stream, New: true, Follow: true})
+	events, err := stream.Open(ctx, link, stream.ReaderConfig{Stream: store.Config.Stream, New: true, Follow: true})
 	if err != nil {
 		link.NC.Close()
 	}

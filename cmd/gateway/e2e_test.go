@@ -23,6 +23,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/publish/natstest"
 	"github.com/postback-gateway/gateway/publish/powercut"
@@ -63,7 +65,7 @@ type gatewayProcess struct {
 	t    testing.TB
 	cmd  *exec.Cmd
 	dir  string
-	at   addresses
+	at   server.Addresses
 	log  *bytes.Buffer // everything it wrote to stderr; read it after wait
 	done chan struct{} // stderr is at its end
 }
@@ -104,7 +106,7 @@ func (p *gatewayProcess) start() {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(p.kill)
-	up := make(chan addresses, 1)
+	up := make(chan server.Addresses, 1)
 	go p.read(stderr, up)
 	select {
 	case p.at = <-up:
@@ -116,7 +118,7 @@ func (p *gatewayProcess) start() {
 }
 
 // read finds the line that says where the gateway listens.
-func (p *gatewayProcess) read(stderr io.Reader, up chan<- addresses) {
+func (p *gatewayProcess) read(stderr io.Reader, up chan<- server.Addresses) {
 	defer close(p.done)
 	lines := bufio.NewReaderSize(stderr, 64<<10)
 	for {
@@ -134,10 +136,10 @@ func (p *gatewayProcess) read(stderr io.Reader, up chan<- addresses) {
 }
 
 // addressesIn takes the addresses out of the line that tells them.
-func addressesIn(text []byte) (addresses, bool) {
+func addressesIn(text []byte) (server.Addresses, bool) {
 	var line struct{ Msg, Webhook, Admin, NATS string }
 	ok := json.Unmarshal(text, &line) == nil && line.Msg == "gateway is up"
-	return addresses{line.Webhook, line.Admin, line.NATS}, ok
+	return server.Addresses{Webhook: line.Webhook, Admin: line.Admin, NATS: line.NATS}, ok
 }
 
 func (p *gatewayProcess) kill() {
@@ -164,7 +166,7 @@ func (p *gatewayProcess) ended() {
 
 func (p *gatewayProcess) secret() string {
 	p.t.Helper()
-	text, err := os.ReadFile(filepath.Join(p.dir, "data", appSecretFile))
+	text, err := os.ReadFile(filepath.Join(p.dir, "data", settings.AppSecretFile))
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -173,7 +175,7 @@ func (p *gatewayProcess) secret() string {
 
 func (p *gatewayProcess) post(secret string, body []byte) (int, string) {
 	p.t.Helper()
-	request, err := simulate.Request(p.at.webhook, secret, body)
+	request, err := simulate.Request(p.at.Webhook, secret, body)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -259,7 +261,7 @@ func wantAnswer(t testing.TB, status int, body string, want string) {
 func TestEndToEnd(t *testing.T) {
 	dir := t.TempDir()
 	p := startGateway(t, dir)
-	events := consume(t, p.at.nats, "POSTBACKS")
+	events := consume(t, p.at.NATS, "POSTBACKS")
 	delivery := simulate.Messenger(
 		simulate.Click{Account: "1", User: "u1", Title: "Über uns \U0001F600", Payload: `understood:{"response":"yes"}`, ID: "m_1"},
 		simulate.Click{Account: "1", UserRef: "ref", Title: "Plan", Payload: "plan:pro", Ref: "spring", ID: "m_2"},
@@ -288,7 +290,7 @@ func TestEndToEnd(t *testing.T) {
 	p = startGateway(t, dir)
 	status, body = p.post(p.secret(), delivery)
 	wantAnswer(t, status, body, `{"accepted":0,"duplicates":2,"ignored":0,"rejected":0}`)
-	if _, e, _ := consume(t, p.at.nats, "POSTBACKS").event(); e.ID != "m_1" {
+	if _, e, _ := consume(t, p.at.NATS, "POSTBACKS").event(); e.ID != "m_1" {
 		t.Errorf("after the restart the stream begins with %s", e.ID)
 	}
 	p.terminate()
@@ -296,7 +298,7 @@ func TestEndToEnd(t *testing.T) {
 
 func TestDeadLetters(t *testing.T) {
 	p := startGateway(t, t.TempDir())
-	letters := consume(t, p.at.nats, "POSTBACKS_DEADLETTER")
+	letters := consume(t, p.at.NATS, "POSTBACKS_DEADLETTER")
 	if status, body := p.post(p.secret(), []byte("not JSON")); status != 400 {
 		t.Errorf("answered %d %s", status, body)
 	}
@@ -337,7 +339,7 @@ func TestEndToEndCluster(t *testing.T) {
 	if status, _ := p.post("other", simulate.Messenger(simulate.Click{Account: "1", User: "u"})); status != 401 {
 		t.Errorf("another secret: answered %d", status)
 	}
-	if status, body := p.get(p.at.webhook + "/webhooks/meta?hub.mode=subscribe&hub.verify_token=vt&hub.challenge=c"); status != 200 || body != "c" {
+	if status, body := p.get(p.at.Webhook + "/webhooks/meta?hub.mode=subscribe&hub.verify_token=vt&hub.challenge=c"); status != 200 || body != "c" {
 		t.Errorf("handshake: answered %d %s", status, body)
 	}
 	p.terminate()
@@ -351,7 +353,7 @@ func TestEndToEndCluster(t *testing.T) {
 func TestShutdownFinishesRequests(t *testing.T) {
 	p := startGateway(t, t.TempDir())
 	body := simulate.Messenger(simulate.Click{Account: "1", User: "u", Payload: "a"})
-	request, err := simulate.Request(p.at.webhook, p.secret(), body)
+	request, err := simulate.Request(p.at.Webhook, p.secret(), body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +372,7 @@ func TestShutdownFinishesRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	for refused := false; !refused; { // the listener is closed: the shutdown is under way
-		c, err := http.Get(p.at.webhook)
+		c, err := http.Get(p.at.Webhook)
 		if refused = err != nil; !refused {
 			c.Body.Close()
 		}
@@ -389,9 +391,9 @@ func TestShutdownFinishesRequests(t *testing.T) {
 func TestStartFails(t *testing.T) {
 	dir := t.TempDir()
 	running := startGateway(t, dir)
-	taken := strings.TrimPrefix(running.at.webhook, "http://")
-	takenNATS := strings.TrimPrefix(running.at.nats, "nats://")
-	const ends = `"level":"ERROR","msg":"the gateway ends","error":"`
+	taken := strings.TrimPrefix(running.at.Webhook, "http://")
+	takenNATS := strings.TrimPrefix(running.at.NATS, "nats://")
+	const ends = `"level":"ERROR","msg":"gateway failed","error":"`
 	for _, test := range []struct {
 		name   string
 		dir    string
@@ -402,7 +404,7 @@ func TestStartFails(t *testing.T) {
 		{"second process", dir, "GATEWAY_LOG_LEVEL=warn", exitFailed, "belongs to another process"},
 		{"port taken", t.TempDir(), "GATEWAY_LISTEN=" + taken, exitFailed, ends + "GATEWAY_LISTEN: cannot listen on " + taken},
 		{"NATS port taken", t.TempDir(), "GATEWAY_EMBEDDED_LISTEN=" + takenNATS, exitFailed, ends + "GATEWAY_EMBEDDED_LISTEN"},
-		{"as text", dir, "GATEWAY_LOG_FORMAT=text", exitFailed, `level=ERROR msg="the gateway ends" error="the data directory`},
+		{"as text", dir, "GATEWAY_LOG_FORMAT=text", exitFailed, `level=ERROR msg="gateway failed" error="the data directory`},
 		{"wrong setting", t.TempDir(), "GATEWAY_PUBLISH_TIMEOUT=soon", exitUsage, `gateway: GATEWAY_PUBLISH_TIMEOUT: "soon"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -423,9 +425,9 @@ func TestStartFails(t *testing.T) {
 func TestCommands(t *testing.T) {
 	p := startGateway(t, t.TempDir())
 	t.Chdir(p.dir)
-	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.webhook, "http://"))
-	t.Setenv("GATEWAY_ADMIN_LISTEN", strings.TrimPrefix(p.at.admin, "http://"))
-	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.nats, "nats://"))
+	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.Webhook, "http://"))
+	t.Setenv("GATEWAY_ADMIN_LISTEN", strings.TrimPrefix(p.at.Admin, "http://"))
+	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.NATS, "nats://"))
 	for _, payload := range []string{"plan:a", "rate:1", "plan:b", "plan:c"} {
 		if out := command(t, exitDone, "send", "--payload", payload); !strings.Contains(out, `200 OK {"accepted":1,`) {
 			t.Errorf("send: %s", out)
@@ -503,7 +505,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 	for range 32 {
 		wg.Go(func() {
 			for {
-				request, err := simulate.Request(p.at.webhook, secret, simulate.Messenger(simulate.Click{Account: "1", User: "u", Payload: "a"}))
+				request, err := simulate.Request(p.at.Webhook, secret, simulate.Messenger(simulate.Click{Account: "1", User: "u", Payload: "a"}))
 				if err != nil {
 					t.Error(err)
 					return

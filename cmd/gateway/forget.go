@@ -12,14 +12,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postback-gateway/gateway/publish"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish/embedded"
 	"github.com/postback-gateway/gateway/publish/erase"
 	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// forget is what the command is asked for.
+// forget are the options of the command.
 type forget struct {
 	people         []erase.Person
 	platform, user string
@@ -31,12 +32,12 @@ func newForgetCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "forget [PLATFORM:ACCOUNT:USER...]",
 		Short: "Erase one person's events",
-		Long: "Counts the messages that hold a person's id, and with --yes erases them: events, unclaimed\n" +
-			"events, and dead letters with the id in their body. A person is named as in an event's\n" +
-			"partitionkey; every id of data.user finds the person.\n\n" +
-			"It connects as gateway tail does, and with GATEWAY_RELAY=true erases on this machine and\n" +
-			"in the cluster. There it needs a user who may delete, which the gateway's own should not\n" +
-			"be. What consumers have made of the events, logs and backups are not touched.",
+		Long: "Counts the messages that contain a person's id, and erases them with --yes: events, unclaimed\n" +
+			"events, and dead letters with the id in their body. Name the person as in an event's\n" +
+			"partitionkey; you can use any id of data.user.\n\n" +
+			"It connects as gateway tail does; with GATEWAY_RELAY=true it erases on this machine and in\n" +
+			"the cluster. There it needs a NATS user that may delete, which the gateway's own user should\n" +
+			"not be. Copies that consumers made, logs and backups are not erased.",
 		Example: "  gateway forget messenger:682498171943165:1254459154682919\n" +
 			"  gateway forget --yes messenger:682498171943165:1254459154682919\n" +
 			"  gateway forget --platform whatsapp --user 16505551234    # to every phone number of yours",
@@ -44,7 +45,7 @@ func newForgetCmd() *cobra.Command {
 			if err := f.prepare(cmd, args); err != nil {
 				return err
 			}
-			s, err := loadSome(append([]string{"RELAY"}, natsSettings...)...)
+			s, err := settings.LoadOnly(append(storeSettings, "GATEWAY_RELAY")...)
 			if err != nil {
 				return err
 			}
@@ -52,18 +53,18 @@ func newForgetCmd() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&f.yes, "yes", false, "erase what is found; without it the messages are only counted")
+	flags.BoolVar(&f.yes, "yes", false, "erase the messages; without it they are only counted")
 	flags.StringVar(&f.platform, "platform", "", "with --user: the platform, "+platformsHelp())
 	flags.StringVar(&f.user, "user", "", "the person's id, on every account of the platform")
 	return cmd
 }
 
-// prepare finds out whom the command line names.
+// prepare reads the people from the command line.
 func (f *forget) prepare(cmd *cobra.Command, args []string) error {
 	for _, key := range args {
 		parts := strings.SplitN(key, ":", 3)
 		if len(parts) < 3 || slices.Contains(parts, "") {
-			return badUsage(cmd, "%q names nobody: expected PLATFORM:ACCOUNT:USER, an event's partitionkey", key)
+			return badUsage(cmd, "%q does not name a person: expected PLATFORM:ACCOUNT:USER, an event's partitionkey", key)
 		}
 		f.people = append(f.people, erase.Person{Platform: parts[0], Account: parts[1], User: parts[2]})
 	}
@@ -84,75 +85,53 @@ func (f *forget) prepare(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// wrongPerson says why nobody in particular is meant; empty where somebody is.
+// wrongPerson says what is wrong with a person; empty if nothing is.
 func wrongPerson(p erase.Person) string {
-	known := []string{schema.Messenger, schema.Instagram, schema.WhatsApp, schema.Telegram}
+	known := schema.PlatformNames()
 	if !slices.Contains(known, p.Platform) {
 		return fmt.Sprintf("platform %q is unknown: expected one of %s", p.Platform, strings.Join(known, ", "))
 	}
 	return ""
 }
 
-// store is a server that can hold events.
-type store struct {
-	name string
-	cfg  publish.Config
-}
-
-// stores are those of the settings, in the order in which events get there.
-func (s *settings) stores() ([]store, error) {
-	var all []store
-	if s.embedded() {
-		local, err := s.localReader()
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, store{"embedded", local})
-	}
-	if len(s.NATSURL) > 0 {
-		all = append(all, store{"cluster", s.clusterConfig()})
-	}
-	return all, nil
-}
-
-func (f *forget) run(ctx context.Context, s *settings, w, note io.Writer) error {
-	stores, err := s.stores()
+func (f *forget) run(ctx context.Context, s *settings.Settings, w, note io.Writer) error {
+	stores, err := server.Stores(s)
 	if err != nil {
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "STORE\tSTREAM\tMESSAGES")
 	total, others := 0, []string{}
-	for _, one := range stores {
-		held, failed := f.in(ctx, one)
+	for _, store := range stores {
+		held, failed := f.eraseIn(ctx, store)
 		for _, h := range held {
-			fmt.Fprintf(t, "%s\t%s\t%s\n", one.name, h.Stream, amount(h))
+			fmt.Fprintf(t, "%s\t%s\t%s\n", store.Name, h.Stream, amount(h))
 			total += h.Messages
 			others = append(others, h.Others...)
 		}
 		if failed != nil {
 			err = failed
-			break // what is erased there later could come here again
+			break // what is erased there later could be relayed again
 		}
 	}
 	if err := errors.Join(err, t.Flush()); err != nil {
 		return err
 	}
-	f.remark(note, total, others)
-	s.remarkStore(note)
+	f.printResult(note, total, others)
+	printUnusedStore(note, s)
 	return nil
 }
 
-// in forgets everybody in one store. What it returns has a row for each stream.
-func (f *forget) in(ctx context.Context, one store) ([]erase.Result, error) {
-	link, err := natsconn.Dial(one.cfg.Config, "postback-gateway forget")
+// eraseIn counts or erases the messages in one store. It returns a row for each stream.
+func (f *forget) eraseIn(ctx context.Context, store server.Store) ([]erase.Result, error) {
+	link, err := natsconn.Dial(store.Config.Config, "postback-gateway forget")
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", one.name, explain(err, one.cfg))
+		return nil, fmt.Errorf("%s: %w", store.Name, store.Explain(err))
 	}
 	defer link.NC.Close()
-	held, err := erase.Run(ctx, link, one.cfg.Settings, erase.Request{People: f.people, Erase: f.yes})
+	held, err := erase.Run(ctx, link, store.Config.Settings, erase.Request{People: f.people, Erase: f.yes})
 	if err != nil {
-		return held, fmt.Errorf("%s: %w", one.name, explain(err, one.cfg))
+		return held, fmt.Errorf("%s: %w", store.Name, store.Explain(err))
 	}
 	return held, nil
 }
@@ -170,35 +149,35 @@ func amount(h erase.Result) string {
 	}
 }
 
-// remark says what the numbers mean, and what is left to do.
-func (f *forget) remark(w io.Writer, total int, others []string) {
+// printResult says what the numbers mean and what is left to do.
+func (f *forget) printResult(w io.Writer, total int, others []string) {
 	slices.Sort(others)
 	for _, key := range slices.Compact(others) {
 		if !f.names(key) {
-			fmt.Fprintf(w, "these events also call the person %s: events that know only that id are not counted\n", key)
+			fmt.Fprintf(w, "these events also have the id %s of the person: events with only that id are not counted\n", key)
 		}
 	}
 	switch {
 	case total == 0:
-		fmt.Fprintln(w, "nothing is stored of whom you named")
+		fmt.Fprintln(w, "nothing is stored about the people that you named")
 	case f.yes:
-		fmt.Fprintln(w, "erased; what consumers have made of the events, logs and backups are not touched")
+		fmt.Fprintln(w, "erased; copies that consumers made, logs and backups are not erased")
 	default:
-		fmt.Fprintln(w, "nothing is erased yet: run it again with --yes")
+		fmt.Fprintln(w, "nothing is erased yet: run the command again with --yes")
 	}
 }
 
-// remarkStore tells of events on this machine that the settings do not lead to.
-func (s *settings) remarkStore(w io.Writer) {
+// printUnusedStore warns of events on this machine that the settings do not lead to.
+func printUnusedStore(w io.Writer, s *settings.Settings) {
 	dir := embedded.StoreDir(s.DataDir)
-	if _, err := os.Stat(dir); s.embedded() || err != nil {
+	if _, err := os.Stat(dir); s.RunsNATS() || err != nil {
 		return
 	}
-	fmt.Fprintf(w, "this machine's data directory %s still holds a store, which was not looked into: run a gateway on it with GATEWAY_RELAY=true or "+
-		"without GATEWAY_NATS_URL, and this command with the same settings; or delete %s where nothing in it is needed\n", s.DataDir, dir)
+	fmt.Fprintf(w, "the data directory %s on this machine still has a store, which was not searched: run a gateway on it with GATEWAY_RELAY=true or "+
+		"without GATEWAY_NATS_URL, and this command with the same settings; or delete %s if you do not need it\n", s.DataDir, dir)
 }
 
-// names tells whether the command line has this id too.
+// names reports whether the command line has this id.
 func (f *forget) names(key string) bool {
 	return slices.ContainsFunc(f.people, func(p erase.Person) bool {
 		parts := strings.SplitN(key, ":", 3)

@@ -16,8 +16,8 @@ func TestForgetCommandLine(t *testing.T) {
 		want string
 	}{
 		{nil, "forget takes at least one PLATFORM:ACCOUNT:USER, or --platform and --user"},
-		{[]string{"messenger:1"}, `"messenger:1" names nobody: expected PLATFORM:ACCOUNT:USER, an event's partitionkey`},
-		{[]string{"messenger::u"}, `"messenger::u" names nobody: expected PLATFORM:ACCOUNT:USER, an event's partitionkey`},
+		{[]string{"messenger:1"}, `"messenger:1" does not name a person: expected PLATFORM:ACCOUNT:USER, an event's partitionkey`},
+		{[]string{"messenger::u"}, `"messenger::u" does not name a person: expected PLATFORM:ACCOUNT:USER, an event's partitionkey`},
 		{[]string{"facebook:1:u"}, `platform "facebook" is unknown: expected one of messenger, instagram, whatsapp, telegram`},
 		{[]string{"--user", "u"}, "expected --platform and --user together"},
 		{[]string{"--platform", "messenger"}, "expected --platform and --user together"},
@@ -40,7 +40,7 @@ func TestForgetCommandLine(t *testing.T) {
 // ones and dead letters. What the platform delivers again stays a duplicate.
 func TestForget(t *testing.T) {
 	p := startGateway(t, t.TempDir(), "GATEWAY_FALLBACK=true")
-	unclaimed := consume(t, p.at.nats, "POSTBACKS_UNCLAIMED")
+	unclaimed := consume(t, p.at.NATS, "POSTBACKS_UNCLAIMED")
 	click := simulate.Click{Account: "1", User: "1001", Payload: "plan:pro", ID: "m_1"}
 	p.mustPost(simulate.Messenger(click), simulate.Messenger(simulate.Click{Account: "1", User: "1002", Payload: "plan:pro", ID: "m_2"}),
 		[]byte(`{"object":"page","entry":[{"id":"1","messaging":[{"sender":{"id":"1001"},"postback":"x"}]}]}`))
@@ -49,25 +49,25 @@ func TestForget(t *testing.T) {
 
 	table, said := p.command("forget", "--yes", "messenger:1:100*", "messenger:*:>")
 	wantTable(t, table, "embedded POSTBACKS 0", "embedded POSTBACKS_UNCLAIMED 0", "embedded POSTBACKS_DEADLETTER 0")
-	if said != "nothing is stored of whom you named\n" {
+	if said != "nothing is stored about the people that you named\n" {
 		t.Errorf("said %s", said)
 	}
 	table, said = p.command("forget", "messenger:1:1001")
 	wantTable(t, table, "embedded POSTBACKS 1", "embedded POSTBACKS_UNCLAIMED 1", "embedded POSTBACKS_DEADLETTER 1")
-	if said != "nothing is erased yet: run it again with --yes\n" {
+	if said != "nothing is erased yet: run the command again with --yes\n" {
 		t.Errorf("said %s", said)
 	}
 	table, said = p.command("forget", "--yes", "messenger:1:1001")
 	wantTable(t, table, "embedded POSTBACKS 1", "embedded POSTBACKS_UNCLAIMED 1", "embedded POSTBACKS_DEADLETTER 1")
-	if said != "erased; what consumers have made of the events, logs and backups are not touched\n" {
+	if said != "erased; copies that consumers made, logs and backups are not erased\n" {
 		t.Errorf("said %s", said)
 	}
 	table, said = p.command("forget", "--platform", "messenger", "--user", "1001")
 	wantTable(t, table, "embedded POSTBACKS 0", "embedded POSTBACKS_UNCLAIMED 0", "embedded POSTBACKS_DEADLETTER 0")
-	if said != "nothing is stored of whom you named\n" {
+	if said != "nothing is stored about the people that you named\n" {
 		t.Errorf("said %s", said)
 	}
-	if found := storedIDs(t, p.at.nats); len(found) != 1 || found["m_2"] != 1 {
+	if found := storedIDs(t, p.at.NATS); len(found) != 1 || found["m_2"] != 1 {
 		t.Errorf("left: %v", found)
 	}
 	status, body := p.post(p.secret(), simulate.Messenger(click))
@@ -94,7 +94,7 @@ func TestForgetInTheClusterAlone(t *testing.T) {
 	dir := t.TempDir()
 	p := startGateway(t, dir, "GATEWAY_NATS_URL="+cluster.URL())
 	p.mustPost(simulate.Messenger(simulate.Click{Account: "1", User: "1001", Payload: "plan:pro", ID: "m_1"}))
-	const remark = " still holds a store, which was not looked into: "
+	const remark = " on this machine still has a store, which was not searched: "
 	if _, said := p.command("forget", "messenger:1:1001"); strings.Contains(said, remark) {
 		t.Errorf("without a store it said %s", said)
 	}
@@ -102,7 +102,7 @@ func TestForgetInTheClusterAlone(t *testing.T) {
 	startGateway(t, dir).terminate() // which stores on this machine
 	table, said := p.command("forget", "messenger:1:1001")
 	wantTable(t, table, "cluster POSTBACKS 1", "cluster POSTBACKS_UNCLAIMED no such stream", "cluster POSTBACKS_DEADLETTER 0")
-	if !strings.Contains(said, "this machine's data directory ./data"+remark) {
+	if !strings.Contains(said, "the data directory ./data"+remark) {
 		t.Errorf("said %s", said)
 	}
 	setenv(t, env("NATS_URL", cluster.URL(), "STREAM", "OTHER", "DATA_DIR", t.TempDir()))
@@ -153,7 +153,7 @@ func (p *gatewayProcess) mustPost(bodies ...[]byte) {
 func (p *gatewayProcess) awaitRelayed() {
 	p.t.Helper()
 	eventually(p.t, "everything is relayed", func() bool {
-		_, text := p.get(p.at.admin + "/readyz")
+		_, text := p.get(p.at.Admin + "/readyz")
 		return text == "ready\nrelay: everything is relayed\n"
 	})
 }

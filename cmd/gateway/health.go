@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 )
 
 const healthTimeout = 2 * time.Second
@@ -16,23 +18,23 @@ const healthTimeout = 2 * time.Second
 func newHealthCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "health",
-		Short: "Ask a running gateway whether it can store events now",
-		Long: "Asks /readyz on the operator's listener (GATEWAY_ADMIN_LISTEN) and ends with status 0\n" +
-			"when the gateway is ready and 1 when it is not: a health check for containers\n" +
-			"that have no other program.",
+		Short: "Check whether a running gateway can store events now",
+		Long: "Requests /readyz from the admin listener (GATEWAY_ADMIN_LISTEN). The exit status is 0 if\n" +
+			"the gateway is ready and 1 if not. Use it as the health check of a container, which has no\n" +
+			"other program.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := loadSome("ADMIN_LISTEN")
+			s, err := settings.LoadOnly("GATEWAY_ADMIN_LISTEN")
 			if err != nil {
 				return err
 			}
-			url := "http://" + reachable(s.AdminListen) + "/readyz"
-			return askHealth(cmd.Context(), url, cmd.OutOrStdout())
+			url := "http://" + settings.Reachable(s.AdminListen) + "/readyz"
+			return checkHealth(cmd.Context(), url, cmd.OutOrStdout())
 		},
 	}
 }
 
-func askHealth(ctx context.Context, url string, w io.Writer) error {
+func checkHealth(ctx context.Context, url string, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -41,7 +43,7 @@ func askHealth(ctx context.Context, url string, w io.Writer) error {
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return fmt.Errorf("no gateway answers: %w", err)
+		return fmt.Errorf("no gateway responds: %w", err)
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, 4<<10))

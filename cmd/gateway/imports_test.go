@@ -53,30 +53,55 @@ func isWired(path string) bool {
 	return slices.ContainsFunc(wired, func(begin string) bool { return strings.HasPrefix(path, begin) })
 }
 
-func folder(path string) (string, bool) {
-	rest, ours := strings.CutPrefix(path, module)
-	top, _, _ := strings.Cut(rest, "/")
-	return top, ours
+const internal = "cmd/gateway/internal/"
+
+// internals says which internal packages of the gateway each of them may import, and
+// which other packages of ours. The commands import all but their test helpers.
+var internals = map[string][]string{
+	"settings":              {},
+	"settings/settingstest": {},
+	"logging":               {},
+	"tracing":               {},
+	"admin":                 {},
+	"compare":               {"ingest/simulate"},
+	"reload":                {internal + "settings"},
+	"server": {internal + "admin", internal + "reload", internal + "settings", internal + "tracing", "ingest", "publish", "publish/embedded",
+		"publish/fallback", "publish/monitor", "publish/relay", "publish/stream"},
+}
+
+// folder returns the path within the module, and its first part.
+func folder(path string) (rest, top string, ours bool) {
+	rest, ours = strings.CutPrefix(path, module)
+	top, _, _ = strings.Cut(rest, "/")
+	return rest, top, ours
 }
 
 // TestImports keeps the packages apart: schema knows nobody, ingest and publish
-// know schema and not each other, and only cmd sees them all.
+// know schema and not each other, and only cmd sees them all. Within cmd, settings and
+// admin know no other part, and only the commands and server see several.
 func TestImports(t *testing.T) {
 	packages := list(t, module+"...")
 	if len(packages) < 4 {
 		t.Fatalf("only %d packages found", len(packages))
 	}
 	for _, p := range packages {
-		from, _ := folder(p.ImportPath)
+		rest, from, _ := folder(p.ImportPath)
 		allowed, known := arrows[from]
 		if !known {
 			t.Errorf("%s: there is no folder %s in the package map", p.ImportPath, from)
 		}
+		part, isInternal := strings.CutPrefix(rest, internal)
+		if _, known := internals[part]; isInternal && !known {
+			t.Errorf("%s: there is no package %s in the map of cmd/gateway", p.ImportPath, part)
+		}
 		for _, path := range p.Imports {
-			if to, ours := folder(path); ours && !slices.Contains(allowed, to) {
+			full, to, ours := folder(path)
+			switch {
+			case ours && isInternal && !slices.Contains(internals[part], full):
 				t.Errorf("%s imports %s", p.ImportPath, path)
-			}
-			if from != "cmd" && isWired(path) {
+			case ours && !slices.Contains(allowed, to) && !(from == "cmd" && to == "cmd"):
+				t.Errorf("%s imports %s", p.ImportPath, path)
+			case from != "cmd" && isWired(path):
 				t.Errorf("%s imports %s, which is for cmd alone", p.ImportPath, path)
 			}
 		}

@@ -224,7 +224,7 @@ func wantOnce(t testing.TB, url string, answers ...[]answer) {
 func (p *gatewayProcess) awaitReady() {
 	p.t.Helper()
 	eventually(p.t, "ready", func() bool {
-		status, _ := p.get(p.at.admin + "/readyz")
+		status, _ := p.get(p.at.Admin + "/readyz")
 		return status == http.StatusOK
 	})
 }
@@ -234,7 +234,7 @@ func (p *gatewayProcess) awaitUnready(reason string) {
 	p.t.Helper()
 	last := ""
 	eventually(p.t, "not ready because of "+reason, func() bool {
-		status, text := p.get(p.at.admin + "/readyz")
+		status, text := p.get(p.at.Admin + "/readyz")
 		if text != last {
 			last = text
 			p.t.Logf("readyz: %d %s", status, strings.TrimSpace(text))

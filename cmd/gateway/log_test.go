@@ -2,111 +2,15 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/publish/natstest"
 )
-
-// TestLogFormat: text on a terminal, JSON elsewhere, and what is set everywhere.
-func TestLogFormat(t *testing.T) {
-	tty, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0) // a character device, as a terminal is
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tty.Close()
-	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	for _, test := range []struct {
-		to     io.Writer
-		format string
-		want   string
-	}{
-		{tty, "", "*slog.TextHandler"},
-		{terminal{tty}, "", "*slog.TextHandler"},
-		{terminal{file}, "", "*slog.JSONHandler"},
-		{file, "", "*slog.JSONHandler"},
-		{&bytes.Buffer{}, "", "*slog.JSONHandler"},
-		{tty, "json", "*slog.JSONHandler"},
-		{file, "text", "*slog.TextHandler"},
-	} {
-		if got := fmt.Sprintf("%T", newLogger(&settings{LogFormat: test.format}, test.to).Handler()); got != test.want {
-			t.Errorf("%T, format %q: got %s, want %s", test.to, test.format, got, test.want)
-		}
-	}
-}
-
-func TestLogLevel(t *testing.T) {
-	var out bytes.Buffer
-	log := newLogger(&settings{LogLevel: "warn"}, &out)
-	log.Info("below")
-	log.Warn("above")
-	if text := out.String(); strings.Contains(text, "below") || !strings.Contains(text, `"msg":"above"`) {
-		t.Errorf("got %s", text)
-	}
-}
-
-// TestStalledLogReader: lines that nobody reads hold up nobody, are dropped beyond a
-// bound, and counted when somebody reads again, at every level. The end waits for no
-// more than that.
-func TestStalledLogReader(t *testing.T) {
-	for _, level := range []string{"debug", "error"} {
-		t.Run(level, func(t *testing.T) {
-			const lines, text = 3000, 1000
-			reader, writer := io.Pipe() // without a reader a write does not end
-			log, end := startLog(&settings{LogLevel: level}, writer)
-			for range lines {
-				log.Error(strings.Repeat("x", text))
-			}
-			took := make(chan time.Duration, 1)
-			go func() {
-				begin := time.Now()
-				end()
-				took <- time.Since(begin)
-				writer.Close()
-			}()
-			all, err := io.ReadAll(reader)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var dropped int
-			for _, line := range linesOf(string(all), "log lines were dropped: who reads the log does not keep up") {
-				dropped += int(line["lines"].(float64))
-			}
-			kept := len(linesOf(string(all), strings.Repeat("x", text)))
-			if kept+dropped != lines || kept < logRoom/(2*text) || kept > 2*logRoom/text {
-				t.Errorf("%d lines were written and %d dropped, of %d", kept, dropped, lines)
-			}
-			if d := <-took; d >= logEndTime {
-				t.Errorf("the end took %s although all was read", d)
-			}
-		})
-	}
-}
-
-// TestLogEnds: the end does not wait for a reader for long.
-func TestLogEnds(t *testing.T) {
-	_, writer := io.Pipe()
-	log, end := startLog(&settings{}, writer)
-	log.Info("to nobody")
-	start := time.Now()
-	end()
-	if took := time.Since(start); took < logEndTime || took > 10*logEndTime {
-		t.Errorf("took %s", took)
-	}
-}
 
 // TestDeliveriesDoNotWaitForTheLog: a gateway whose log nobody reads answers.
 func TestDeliveriesDoNotWaitForTheLog(t *testing.T) {
@@ -119,11 +23,11 @@ func TestDeliveriesDoNotWaitForTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.kill)
-	for lines := bufio.NewScanner(stderr); p.at.webhook == "" && lines.Scan(); {
+	for lines := bufio.NewScanner(stderr); p.at.Webhook == "" && lines.Scan(); {
 		p.at, _ = addressesIn(lines.Bytes())
 	}
 	// A pipe has room for 64 KiB, and a line has 250 bytes.
-	tr := traffic{base: p.at.webhook, secret: p.secret(), name: "unread", clients: 4}.start(t)
+	tr := traffic{base: p.at.Webhook, secret: p.secret(), name: "unread", clients: 4}.start(t)
 	tr.awaitGood(t, 1000)
 	wantOnly200And503(t, tr.stop())
 }
@@ -173,7 +77,7 @@ func TestLogHoldsNoPayloads(t *testing.T) {
 	}
 	for token, want := range map[string]int{"hush-token": http.StatusOK, "hush-other": http.StatusUnauthorized} {
 		body := simulate.Telegram(hushed("bot"))
-		request, err := simulate.TelegramRequest(p.at.webhook, "bot", token, body)
+		request, err := simulate.TelegramRequest(p.at.Webhook, "bot", token, body)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,9 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 )
 
 // The exit statuses.
@@ -20,30 +23,29 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	// The first signal asks for an orderly end; from then on a second one has
-	// its usual effect, for whoever does not want to wait.
+	// The first signal stops the gateway in order. A second one has its usual effect, for
+	// users who do not want to wait.
 	context.AfterFunc(ctx, stop)
 	os.Exit(execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// execute runs one command line and returns the exit status. It is the whole
-// program but for the signals, so that tests can call it.
+// execute runs one command line and returns the exit status. It is the whole program
+// except for the signals, so that tests can call it.
 func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRootCmd()
-	// A nil slice would make cobra take the arguments of the process.
+	// With a nil slice cobra would use the arguments of the process.
 	root.SetArgs(append([]string{}, args...))
 	root.SetIn(stdin)
 	root.SetOut(terminal{stdout})
 	root.SetErr(terminal{stderr})
 	err := root.ExecuteContext(ctx)
-	complain(root.ErrOrStderr(), err)
+	printError(root.ErrOrStderr(), err)
 	return exitStatus(err)
 }
 
-// complain prints an error that the log does not hold, every line of it under the
-// program's name.
-func complain(w io.Writer, err error) {
-	if err == nil || errors.As(err, new(loggedError)) {
+// printError prints an error unless it is in the log, each line with the program's name.
+func printError(w io.Writer, err error) {
+	if err == nil || errors.As(err, new(server.LoggedError)) {
 		return
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
@@ -53,7 +55,7 @@ func complain(w io.Writer, err error) {
 
 func exitStatus(err error) int {
 	var usage usageError
-	var wrong problems
+	var wrong settings.Problems
 	switch {
 	case err == nil:
 		return exitDone

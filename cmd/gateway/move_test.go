@@ -73,12 +73,20 @@ func TestMoveToCluster(t *testing.T) {
 	cluster := natstest.Start(t, "")
 	m := startMover(t)
 	m.flow.awaitGood(t, 500)
-	before := startService(t, m.at.nats, jetstream.ConsumerConfig{})
-	keepForEver(t, m.at.nats, "POSTBACKS")
+	before := startService(t, m.at.NATS, jetstream.ConsumerConfig{})
+	keepForEver(t, m.at.NATS, "POSTBACKS")
 
 	m.restart("GATEWAY_NATS_URL="+cluster.URL(), "GATEWAY_RELAY=true")
 	m.flow.awaitGood(t, 500)
 	eventually(t, "the relay has caught up", func() bool { return m.relayLag() < time.Second })
+	relayed, err := natstest.JetStream(t, cluster.URL()).Stream(t.Context(), "POSTBACKS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the first events are in the cluster for longer than a handover", func() bool {
+		message, err := relayed.GetMsg(t.Context(), 300) // more than wantServed checks
+		return err == nil && time.Since(message.Time) > 2*handover
+	})
 
 	// The service stops when it has caught up, and goes on in the cluster from a little
 	// before that moment.
@@ -111,7 +119,7 @@ const handover = 500 * time.Millisecond
 // relayLag is for how long the oldest event has waited for the relay.
 func (m *mover) relayLag() time.Duration {
 	m.t.Helper()
-	_, text := m.get(m.at.admin + "/readyz")
+	_, text := m.get(m.at.Admin + "/readyz")
 	var n int
 	var age string
 	if _, err := fmt.Sscanf(text, "ready\nrelay: %d events wait to be relayed, the oldest for %s", &n, &age); err != nil {
@@ -216,11 +224,11 @@ func TestMoveBackToEmbedded(t *testing.T) {
 	m.mustPost(simulate.Messenger(simulate.Click{Account: "1", User: "u", Payload: "a", ID: "m_2"}))
 	status, body := m.post(m.secret(), first)
 	wantAnswer(t, status, body, `{"accepted":0,"duplicates":1,"ignored":0,"rejected":0}`)
-	js := natstest.JetStream(t, m.at.nats)
+	js := natstest.JetStream(t, m.at.NATS)
 	if err := js.DeleteConsumer(t.Context(), "POSTBACKS", stream.RelayConsumer); err != nil {
 		t.Error(err)
 	}
-	if found := storedIDs(t, m.at.nats); len(found) != 2 || found["m_1"] != 1 || found["m_2"] != 1 {
+	if found := storedIDs(t, m.at.NATS); len(found) != 2 || found["m_1"] != 1 || found["m_2"] != 1 {
 		t.Errorf("stored here: %v", found)
 	}
 	if found := storedIDs(t, cluster.URL()); len(found) != 1 {
@@ -235,7 +243,7 @@ func TestStopLeavesNothingToRelay(t *testing.T) {
 	t.Parallel()
 	cluster := natstest.Start(t, "")
 	p := startGateway(t, t.TempDir(), "GATEWAY_NATS_URL="+cluster.URL(), "GATEWAY_RELAY=true", "GATEWAY_LOG_LEVEL=info")
-	flow := traffic{base: p.at.webhook, secret: p.secret(), name: "m", clients: 16, pause: time.Millisecond}.start(t)
+	flow := traffic{base: p.at.Webhook, secret: p.secret(), name: "m", clients: 16, pause: time.Millisecond}.start(t)
 	flow.awaitGood(t, 1000)
 	p.terminate()
 	answers := flow.stop()

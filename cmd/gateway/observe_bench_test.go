@@ -15,6 +15,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/logging"
 	"github.com/postback-gateway/gateway/ingest"
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/schema"
@@ -36,7 +37,7 @@ func (exportNothing) Shutdown(context.Context) error                            
 // BenchmarkObserved is a delivery without sockets and store: alone, with its line in
 // the log, and with its span. The differences are what these cost.
 func BenchmarkObserved(b *testing.B) {
-	quiet := newLogger(&settings{LogLevel: "warn"}, io.Discard)
+	quiet := logging.New(io.Discard, logging.Options{Level: "warn"})
 	tracer := func(sampler sdktrace.Sampler) trace.Tracer {
 		provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exportNothing{}), sdktrace.WithSampler(sampler))
 		b.Cleanup(func() { _ = provider.Shutdown(context.Background()) })
@@ -48,7 +49,7 @@ func BenchmarkObserved(b *testing.B) {
 		tracer trace.Tracer
 	}{
 		{"nothing", quiet, nil},
-		{"line", newLogger(&settings{LogLevel: "info"}, io.Discard), nil},
+		{"line", logging.New(io.Discard, logging.Options{Level: "info"}), nil},
 		{"span=sampled", quiet, tracer(sdktrace.AlwaysSample())},
 		{"span=unsampled", quiet, tracer(sdktrace.NeverSample())},
 	} {

@@ -23,7 +23,7 @@ func TestOverload(t *testing.T) {
 	p := startOn(t, server.URL(), fmt.Sprintf("GATEWAY_MAX_IN_FLIGHT=%d", slots), "GATEWAY_PUBLISH_TIMEOUT=50s", "GATEWAY_SHUTDOWN_TIMEOUT=60s")
 	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
 	post := func(body []byte) (status int, took time.Duration) {
-		request, err := simulate.Request(p.at.webhook, "s", body)
+		request, err := simulate.Request(p.at.Webhook, "s", body)
 		if err != nil {
 			t.Error(err)
 			return 0, 0
@@ -55,7 +55,7 @@ func TestOverload(t *testing.T) {
 		})
 	}
 	eventually(t, "all slots taken", func() bool {
-		_, text := p.get(p.at.admin + "/metrics")
+		_, text := p.get(p.at.Admin + "/metrics")
 		return strings.Contains(text, fmt.Sprintf("\ngateway_in_flight_requests %d\n", slots))
 	})
 

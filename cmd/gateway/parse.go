@@ -8,29 +8,30 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/postback-gateway/gateway/schema"
 	"github.com/spf13/cobra"
+
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
+	"github.com/postback-gateway/gateway/schema"
 )
 
 func newParseCmd() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "parse PAYLOAD...",
-		Short: "Show what prefix, action, params and subject a payload becomes",
-		Long: "Show what payloads become: their pieces as they stand in the event, and a filter for\n" +
-			"the subject, with * for the platform and the account. Put -- before a payload that\n" +
-			"begins with a dash.",
+		Short: "Show how a payload is parsed and which subject it is published to",
+		Long: "Shows the parts of each payload as they are in the event, and a filter for the subject, with\n" +
+			"* for the platform and the account. Put -- before a payload that begins with a dash.",
 		Example: "  gateway parse plan:enterprise 'order:{\"id\":7}'",
 		Args:    somePayloads,
 		RunE: func(cmd *cobra.Command, payloads []string) error {
-			s, err := loadSome("SUBJECT_ROOT")
+			s, err := settings.LoadOnly("GATEWAY_SUBJECT_ROOT")
 			if err != nil {
 				return err
 			}
 			return printParsed(cmd.OutOrStdout(), s.SubjectRoot, payloads, asJSON)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
 	return cmd
 }
 
@@ -41,7 +42,7 @@ func somePayloads(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// parsed is a payload with the filter that catches it.
+// parsed is a payload with the filter that matches its subject.
 type parsed struct {
 	schema.Payload
 	Subject string `json:"subject"`
@@ -69,14 +70,14 @@ func (p parsed) print(w io.Writer, first, asJSON bool) error {
 		fmt.Fprintln(t)
 	}
 	fmt.Fprintf(t, "payload\t%s\nprefix\t%s\naction\t%s\n", readable(p.Raw), readable(p.Prefix), readable(p.Action))
-	fmt.Fprintf(t, "rest\t%s\nparams\t%s\nsubject\t%s\n", pieces(p.Rest), readable(string(p.Params)), p.Subject)
+	fmt.Fprintf(t, "rest\t%s\nparams\t%s\nsubject\t%s\n", joinRest(p.Rest), readable(string(p.Params)), p.Subject)
 	return t.Flush()
 }
 
-func pieces(rest []string) string {
+func joinRest(rest []string) string {
 	shown := make([]string, len(rest))
-	for i, piece := range rest {
-		shown[i] = readable(piece)
+	for i, part := range rest {
+		shown[i] = readable(part)
 	}
 	if len(shown) == 0 {
 		return readable("")
@@ -84,8 +85,8 @@ func pieces(rest []string) string {
 	return strings.Join(shown, " ")
 }
 
-// readable returns text as it is where that is clear on a terminal and in a
-// table, quoted where it is not, and a word for none.
+// readable quotes text that is not clear on a terminal or in a table, and shows an empty
+// text as (none).
 func readable(text string) string {
 	switch {
 	case text == "":

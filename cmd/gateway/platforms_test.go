@@ -19,9 +19,9 @@ func TestTelegramEndToEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := startGateway(t, t.TempDir(), "GATEWAY_TELEGRAM_SECRETS_FILE="+secrets)
-	events := consume(t, p.at.nats, "POSTBACKS")
+	events := consume(t, p.at.NATS, "POSTBACKS")
 	post := func(bot, token string, update []byte) (int, string) {
-		r, err := simulate.TelegramRequest(p.at.webhook, bot, token, update)
+		r, err := simulate.TelegramRequest(p.at.Webhook, bot, token, update)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ func TestTelegramEndToEnd(t *testing.T) {
 			t.Errorf("%s: answered %d %s, want %d", bot, status, body, want)
 		}
 	}
-	_, text := p.get(p.at.admin + "/metrics")
+	_, text := p.get(p.at.Admin + "/metrics")
 	for _, want := range []string{
 		`gateway_signature_verified_total{platform="telegram",secret="1"} 1`, `gateway_signature_verified_total{platform="telegram",secret="3"} 1`,
 		`gateway_signature_failures_total{platform="telegram",reason="mismatch"} 2`,
@@ -58,7 +58,7 @@ func TestTelegramEndToEnd(t *testing.T) {
 // TestWhatsAppEndToEnd: several messages of one change, of which one is ill.
 func TestWhatsAppEndToEnd(t *testing.T) {
 	p := startGateway(t, t.TempDir())
-	events, letters := consume(t, p.at.nats, "POSTBACKS"), consume(t, p.at.nats, "POSTBACKS_DEADLETTER")
+	events, letters := consume(t, p.at.NATS, "POSTBACKS"), consume(t, p.at.NATS, "POSTBACKS_DEADLETTER")
 	delivery := simulate.WhatsApp(
 		simulate.Click{Kind: schema.KindList, Account: "1", User: "44", Payload: "ship:fast", ID: "wamid.1"},
 		simulate.Click{Kind: schema.KindList, Account: "1", User: "44", Payload: "ship:slow", ID: strings.Repeat("x", 256)},

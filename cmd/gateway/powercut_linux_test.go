@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish/natstest"
 	"github.com/postback-gateway/gateway/publish/powercut"
 )
@@ -37,16 +36,16 @@ type cutVariant struct {
 }
 
 var cutVariants = []cutVariant{
-	{name: "interval", sync: syncInterval, share: 6, perDisk: 3, longest: 2 * time.Second, events: 20, loses: true},
-	{name: "always", sync: syncAlways, share: 12, perDisk: 4, longest: 2 * time.Second, events: 20},
-	{name: "always, delivered twice", sync: syncAlways, share: 4, perDisk: 2, longest: 2 * time.Second, events: 3, flush: time.Millisecond, twice: true},
-	{name: "group", sync: syncGroup, share: 14, perDisk: 4, longest: 2 * time.Second, events: 20},
-	{name: "group, first start", sync: syncGroup, share: 10, perDisk: 1, longest: 60 * time.Millisecond, events: 1},
-	{name: "group, block roll-over", sync: syncGroup, share: 10, perDisk: 2, longest: 2 * time.Second, events: 3, title: 200 << 10},
-	{name: "group, delivered twice", sync: syncGroup, share: 6, perDisk: 3, longest: time.Second, events: 20, flush: 5 * time.Millisecond, twice: true},
-	{name: "group, killed first", sync: syncGroup, share: 6, perDisk: 3, longest: time.Second, events: 20, flush: 5 * time.Millisecond, killed: true},
-	{name: "group, starts cut too", sync: syncGroup, share: 6, perDisk: 2, longest: time.Second, events: 20, starts: true},
-	{name: "group, purged meanwhile", sync: syncGroup, share: 8, perDisk: 4, longest: 2 * time.Second, events: 3, title: 8 << 10, purges: true},
+	{name: "interval", sync: settings.SyncInterval, share: 6, perDisk: 3, longest: 2 * time.Second, events: 20, loses: true},
+	{name: "always", sync: settings.SyncAlways, share: 12, perDisk: 4, longest: 2 * time.Second, events: 20},
+	{name: "always, delivered twice", sync: settings.SyncAlways, share: 4, perDisk: 2, longest: 2 * time.Second, events: 3, flush: time.Millisecond, twice: true},
+	{name: "group", sync: settings.SyncGroup, share: 14, perDisk: 4, longest: 2 * time.Second, events: 20},
+	{name: "group, first start", sync: settings.SyncGroup, share: 10, perDisk: 1, longest: 60 * time.Millisecond, events: 1},
+	{name: "group, block roll-over", sync: settings.SyncGroup, share: 10, perDisk: 2, longest: 2 * time.Second, events: 3, title: 200 << 10},
+	{name: "group, delivered twice", sync: settings.SyncGroup, share: 6, perDisk: 3, longest: time.Second, events: 20, flush: 5 * time.Millisecond, twice: true},
+	{name: "group, killed first", sync: settings.SyncGroup, share: 6, perDisk: 3, longest: time.Second, events: 20, flush: 5 * time.Millisecond, killed: true},
+	{name: "group, starts cut too", sync: settings.SyncGroup, share: 6, perDisk: 2, longest: time.Second, events: 20, starts: true},
+	{name: "group, purged meanwhile", sync: settings.SyncGroup, share: 8, perDisk: 4, longest: 2 * time.Second, events: 3, title: 8 << 10, purges: true},
 }
 
 // cutSystems is in which order the cuts of a variant take the file systems. Half of
@@ -188,7 +187,7 @@ func (s *cutSeries) emptyDisk() {
 	s.disk, s.onDisk, s.kept, s.aside, s.followed = powercut.New(s.t, s.system, cutDiskBytes), 0, nil, 0, 0
 	s.disk.SlowDown(s.variant.flush)
 	s.start()
-	s.reader.read(s.t, s.p.at.nats)
+	s.reader.read(s.t, s.p.at.NATS)
 }
 
 // start returns when a gateway is up, on the second try where starts are cut.
@@ -212,36 +211,6 @@ func (s *cutSeries) cut(end func()) {
 	}
 	s.disk = left
 	s.cuts++
-}
-
-// follow returns when the consumer and the relay have got everything that was answered
-// 200 and is not lost. Each of them may get it twice; the cluster keeps it once.
-func (s *cutSeries) follow() {
-	s.t.Helper()
-	if aside, err := filepath.Glob(filepath.Join(s.disk.Dir(), "data/nats/jetstream/*/streams/*/corrupt/*")); err != nil {
-		s.t.Fatal(err)
-	} else if len(aside) > s.aside {
-		s.t.Logf("cut %d left corrupt metadata: %v", s.cuts, aside[s.aside:])
-		s.aside = len(aside)
-		s.corrupt++
-	}
-	defer s.explain()
-	s.reader.read(s.t, s.p.at.nats)
-	if s.moved == nil {
-		s.moved = &cutReader{}
-		s.moved.read(s.t, s.cluster.URL())
-	}
-	for _, d := range s.kept[s.followed:] {
-		for _, id := range d.ids {
-			natstest.Eventually(s.t, id+" at the consumer", func() bool { return s.reader.has(id) })
-			natstest.Eventually(s.t, id+" in the cluster", func() bool { return s.moved.has(id) })
-		}
-	}
-	s.followed = len(s.kept)
-	if n := s.moved.doubled(); n > 0 {
-		s.doubled += n
-		s.t.Errorf("the cluster has %d events twice", n)
-	}
 }
 
 // keepOfCut is how much of what was not flushed is left: nothing, or some.
@@ -284,7 +253,7 @@ func (s *cutSeries) killFirst(load *cutLoad) {
 
 // compare looks for what was answered, in what is stored.
 func (s *cutSeries) compare() {
-	found := storedIDs(s.t, s.p.at.nats)
+	found := storedIDs(s.t, s.p.at.NATS)
 	var kept []cutDelivery
 	lost, first := 0, ""
 	for _, d := range s.kept {
@@ -314,26 +283,6 @@ func (s *cutSeries) compare() {
 	s.kept, s.lost = kept, s.lost+lost
 }
 
-// explain logs what helps to understand that something does not arrive.
-func (s *cutSeries) explain() {
-	if !s.t.Failed() {
-		return
-	}
-	_, text := s.p.get(s.p.at.admin + "/readyz")
-	s.t.Logf("readyz: %s", text)
-	for name, url := range map[string]string{"gateway": s.p.at.nats, "cluster": s.cluster.URL()} {
-		stream, err := natstest.JetStream(s.t, url).Stream(context.Background(), "POSTBACKS")
-		if err != nil {
-			s.t.Logf("%s: %v", name, err)
-			continue
-		}
-		s.t.Logf("%s: %+v", name, stream.CachedInfo().State)
-		for c := range stream.ListConsumers(context.Background()).Info() {
-			s.t.Logf("%s: consumer %s delivered %+v, acknowledged %+v, %d+%d to acknowledge", name, c.Name, c.Delivered, c.AckFloor, c.NumPending, c.NumAckPending)
-		}
-	}
-}
-
 // resent is how many deliveries are sent again after a cut.
 const resent = 40
 
@@ -358,7 +307,7 @@ func (s *cutSeries) sendAgain() {
 
 func (s *cutSeries) send(d cutDelivery) cutAnswer {
 	s.t.Helper()
-	a, err := postDelivery(s.p.at.webhook, s.p.secret(), d)
+	a, err := postDelivery(s.p.at.Webhook, s.p.secret(), d)
 	if err != nil {
 		s.t.Error(err)
 	}
@@ -367,7 +316,7 @@ func (s *cutSeries) send(d cutDelivery) cutAnswer {
 
 func (s *cutSeries) state() jetstream.StreamState {
 	s.t.Helper()
-	js := natstest.JetStream(s.t, s.p.at.nats)
+	js := natstest.JetStream(s.t, s.p.at.NATS)
 	var stream jetstream.Stream
 	natstest.Eventually(s.t, "a stream that answers", func() bool { // the server may start again in its place
 		var err error
@@ -398,22 +347,22 @@ func (s *cutSeries) judge() {
 // first gateway is one that answers before it syncs, so that there is such a thing.
 func TestPowerCutAfterKill(t *testing.T) {
 	powercut.Need(t, powercut.Ext4)
-	for _, sync := range []string{syncGroup, syncAlways} {
+	for _, sync := range []string{settings.SyncGroup, settings.SyncAlways} {
 		t.Run(sync, func(t *testing.T) {
 			disk, d := powercut.New(t, powercut.Ext4, cutDiskBytes), cutDelivery{ids: []string{"m_1", "m_2"}}
-			p := startGateway(t, disk.Dir(), "GATEWAY_SYNC="+syncInterval)
-			if a, err := postDelivery(p.at.webhook, p.secret(), d); err != nil || a.Accepted != 2 {
+			p := startGateway(t, disk.Dir(), "GATEWAY_SYNC="+settings.SyncInterval)
+			if a, err := postDelivery(p.at.Webhook, p.secret(), d); err != nil || a.Accepted != 2 {
 				t.Fatalf("answered %+v, %v", a, err)
 			}
 			p.kill()
 			p = startGateway(t, disk.Dir(), "GATEWAY_SYNC="+sync)
-			if a, err := postDelivery(p.at.webhook, p.secret(), d); err != nil || a.Duplicates != 2 {
+			if a, err := postDelivery(p.at.Webhook, p.secret(), d); err != nil || a.Duplicates != 2 {
 				t.Fatalf("sent again: answered %+v, %v", a, err)
 			}
 			left := disk.Cut(0)
 			left.Mount()
 			p = startGateway(t, left.Dir(), "GATEWAY_SYNC="+sync)
-			if found := storedIDs(t, p.at.nats); found["m_1"] != 1 || found["m_2"] != 1 {
+			if found := storedIDs(t, p.at.NATS); found["m_1"] != 1 || found["m_2"] != 1 {
 				t.Errorf("both were answered 200, and stored are %v", found)
 			}
 		})

@@ -113,7 +113,7 @@ func (l *cutLoad) deliver(d cutDelivery) bool {
 	var wg sync.WaitGroup
 	for range times {
 		wg.Go(func() {
-			a, err := postDelivery(l.p.at.webhook, l.secret, d)
+			a, err := postDelivery(l.p.at.Webhook, l.secret, d)
 			if err != nil {
 				l.complain(err)
 				return

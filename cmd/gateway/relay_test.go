@@ -22,12 +22,12 @@ func TestRelay(t *testing.T) {
 		}
 	}
 	eventually(t, "/readyz tells what waits, and for whom", func() bool {
-		status, text := p.get(p.at.admin + "/readyz")
+		status, text := p.get(p.at.Admin + "/readyz")
 		return status == http.StatusOK && strings.HasPrefix(text, "ready\nrelay: 2 events wait to be relayed, the oldest for ") && strings.Contains(text, cluster.URL())
 	})
 	cluster.Start()
 	eventually(t, "the backlog is gone", func() bool {
-		_, text := p.get(p.at.admin + "/readyz")
+		_, text := p.get(p.at.Admin + "/readyz")
 		return text == "ready\nrelay: everything is relayed\n"
 	})
 	c := consume(t, cluster.URL(), "POSTBACKS")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
@@ -34,7 +35,7 @@ var replacements = map[string]func(data string) error{
 // TestStoreReplaced removes the store under load. What is sent after that is not
 // answered 200, in any mode, and the gateway ends with status 1.
 func TestStoreReplaced(t *testing.T) {
-	for _, sync := range []string{syncGroup, syncAlways, syncInterval} {
+	for _, sync := range []string{settings.SyncGroup, settings.SyncAlways, settings.SyncInterval} {
 		for name, replace := range replacements {
 			t.Run(sync+"/"+name, func(t *testing.T) {
 				p := startGateway(t, t.TempDir(), "GATEWAY_LOG_LEVEL=info", "GATEWAY_SYNC="+sync)
@@ -92,7 +93,7 @@ func startUntilReplaced(p *gatewayProcess) *untilReplaced {
 		l.clients.Go(func() {
 			for n := 0; ; n++ {
 				after := l.replaced.Load()
-				_, err := postDelivery(p.at.webhook, secret, cutDelivery{ids: []string{fmt.Sprintf("m_%d_%d", client, n)}})
+				_, err := postDelivery(p.at.Webhook, secret, cutDelivery{ids: []string{fmt.Sprintf("m_%d_%d", client, n)}})
 				switch {
 				case err == nil && after:
 					l.wrong.Add(1)
@@ -111,7 +112,7 @@ func startUntilReplaced(p *gatewayProcess) *untilReplaced {
 // seconds. What was answered 200 and every consumer are there after it.
 func TestStopWithManyConsumers(t *testing.T) {
 	p := startGateway(t, t.TempDir(), "GATEWAY_LOG_LEVEL=info")
-	js := natstest.JetStream(t, p.at.nats)
+	js := natstest.JetStream(t, p.at.NATS)
 	const consumers = 990 // the server refuses more than 1000 for a stream
 	for i := range consumers {
 		if _, err := js.CreateConsumer(t.Context(), "POSTBACKS", jetstream.ConsumerConfig{Durable: fmt.Sprint("c", i)}); err != nil {
@@ -119,7 +120,7 @@ func TestStopWithManyConsumers(t *testing.T) {
 		}
 	}
 	d := cutDelivery{ids: []string{"m_1", "m_2"}}
-	if _, err := postDelivery(p.at.webhook, p.secret(), d); err != nil {
+	if _, err := postDelivery(p.at.Webhook, p.secret(), d); err != nil {
 		t.Fatal(err)
 	}
 	begin := time.Now()
@@ -128,11 +129,11 @@ func TestStopWithManyConsumers(t *testing.T) {
 		t.Errorf("the stop took %s", took)
 	}
 	p = startGateway(t, p.dir)
-	stream, err := natstest.JetStream(t, p.at.nats).Stream(t.Context(), "POSTBACKS")
+	stream, err := natstest.JetStream(t, p.at.NATS).Stream(t.Context(), "POSTBACKS")
 	if err != nil || stream.CachedInfo().State.Consumers != consumers {
 		t.Errorf("after a restart: %+v, %v", stream.CachedInfo().State, err)
 	}
-	if found := storedIDs(t, p.at.nats); found["m_1"] != 1 || found["m_2"] != 1 {
+	if found := storedIDs(t, p.at.NATS); found["m_1"] != 1 || found["m_2"] != 1 {
 		t.Errorf("stored are %v", found)
 	}
 }

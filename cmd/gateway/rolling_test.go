@@ -1,31 +1,38 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
-// balancer passes connections on to the backends in turn. It tries the next one
-// only where nobody listens, as a proxy does that may not repeat a POST.
+// balancer passes connections on to the backends in turn, to those whose /readyz said so
+// last. It tries the next one if nobody listens: a proxy must not repeat a POST.
 type balancer struct {
 	t        testing.TB
 	listener net.Listener
-	backends []string
+	backends []*backend
 
 	mu   sync.Mutex
 	next int
 }
 
-func startBalancer(t testing.TB, backends ...string) *balancer {
+type backend struct {
+	address, admin string // host and port
+	ready          atomic.Bool
+}
+
+func startBalancer(t testing.TB, backends ...*backend) *balancer {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -34,7 +41,31 @@ func startBalancer(t testing.TB, backends ...string) *balancer {
 	b := &balancer{t: t, listener: listener, backends: backends}
 	go b.serve()
 	t.Cleanup(func() { _ = listener.Close() })
+	for _, one := range backends {
+		go one.probe(t.Context())
+	}
+	b.awaitAll()
 	return b
+}
+
+// probe asks for readiness as Kubernetes does, only more often.
+func (b *backend) probe(ctx context.Context) {
+	client := &http.Client{Timeout: time.Second}
+	for tick := time.NewTicker(50 * time.Millisecond); ctx.Err() == nil; <-tick.C {
+		response, err := client.Get("http://" + b.admin + "/readyz")
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		b.ready.Store(err == nil && response.StatusCode == http.StatusOK)
+	}
+}
+
+// awaitAll returns when all backends are ready.
+func (b *balancer) awaitAll() {
+	b.t.Helper()
+	eventually(b.t, "all backends are ready", func() bool {
+		return !slices.ContainsFunc(b.backends, func(one *backend) bool { return !one.ready.Load() })
+	})
 }
 
 func (b *balancer) url() string { return "http://" + b.listener.Addr().String() }
@@ -65,8 +96,13 @@ func (b *balancer) dial() (conn net.Conn, err error) {
 	first := b.next
 	b.next++
 	b.mu.Unlock()
+	err = errors.New("no backend is ready")
 	for i := range b.backends {
-		conn, err = net.Dial("tcp", b.backends[(first+i)%len(b.backends)])
+		one := b.backends[(first+i)%len(b.backends)]
+		if !one.ready.Load() {
+			continue
+		}
+		conn, err = net.Dial("tcp", one.address)
 		if err == nil || !isRefused(err) {
 			return conn, err
 		}
@@ -87,28 +123,29 @@ func passOn(to, from net.Conn) {
 
 // TestRollingRestart stops two gateways behind one address in turn, under load, over
 // connections that clients keep and over those that they make for each delivery. All
-// that anybody is answered is 200: the balancer finds who listens, and who stops
+// that anybody is answered is 200: the balancer sees on /readyz who stops, and who stops
 // finishes what has begun.
 func TestRollingRestart(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("elsewhere connections that are being made can be reset")
-	}
 	t.Parallel()
 	server := natstest.Start(t, "")
-	var addresses []string
+	var backends []*backend
 	var gateways []*gatewayProcess
-	start := func(i int) *gatewayProcess { return startOn(t, server.URL(), "GATEWAY_LISTEN="+addresses[i]) }
-	for i := range 2 {
-		addresses = append(addresses, fmt.Sprintf("127.0.0.1:%d", natstest.FreePort(t)))
-		gateways = append(gateways, start(i))
+	start := func(b *backend) *gatewayProcess {
+		return startOn(t, server.URL(), "GATEWAY_LISTEN="+b.address, "GATEWAY_ADMIN_LISTEN="+b.admin)
 	}
-	b := startBalancer(t, addresses...)
+	for range 2 {
+		b := &backend{address: fmt.Sprintf("127.0.0.1:%d", natstest.FreePort(t)), admin: fmt.Sprintf("127.0.0.1:%d", natstest.FreePort(t))}
+		backends = append(backends, b)
+		gateways = append(gateways, start(b))
+	}
+	b := startBalancer(t, backends...)
 	keep := traffic{base: b.url(), secret: "s", name: "keep", clients: 16, pause: 20 * time.Millisecond}.start(t)
 	fresh := traffic{base: b.url(), secret: "s", name: "fresh", clients: 16, pause: 20 * time.Millisecond, oneRequest: true}.start(t)
 	for i := range gateways {
 		fresh.awaitGood(t, 200)
 		gateways[i].terminate()
-		gateways[i] = start(i)
+		gateways[i] = start(backends[i])
+		b.awaitAll()
 	}
 	fresh.awaitGood(t, 200)
 	answers := slices.Concat(keep.stop(), fresh.stop())

@@ -7,27 +7,27 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newRootCmd returns the command line. Everything that runs is configured by
-// the environment, so that there is one way to say a thing.
+// newRootCmd returns the command line. The settings are only in the environment, so that
+// there is one way to set each.
 func newRootCmd() *cobra.Command {
 	serve := newServeCmd()
 	root := &cobra.Command{
 		Use:   "gateway",
 		Short: "Postback webhooks in, NATS JetStream events out",
-		Long: "The gateway takes postback webhooks, verifies them and stores each click as an event\n" +
-			"on a NATS JetStream stream. Without a command it is gateway serve.\n\n" +
-			"It is configured by environment variables: gateway config lists them.",
+		Long: "The gateway receives postback webhooks, verifies them and stores each click as an event\n" +
+			"in a NATS JetStream stream. Without a command it runs gateway serve.\n\n" +
+			"You configure it with environment variables: gateway config lists them.",
 		Version:                    buildVersion(),
 		Args:                       noArgs,
 		RunE:                       serve.RunE,
-		SilenceErrors:              true, // execute prints them
+		SilenceErrors:              true, // printError prints them
 		SilenceUsage:               true,
 		SuggestionsMinimumDistance: 2,
 		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return badUsage(cmd, "%v", err) })
-	// The commands, in the order of the manual; help sorts them.
+	// In the order of the manual; help sorts them.
 	root.AddCommand(
 		serve,
 		newDemoCmd(),
@@ -43,10 +43,10 @@ func newRootCmd() *cobra.Command {
 	return root
 }
 
-// usageError says that the command line is wrong: exit status 2.
+// usageError is a wrong command line: exit status 2.
 type usageError struct {
 	text    string
-	command string // whose --help tells more
+	command string // its --help has more
 }
 
 // Error implements error.
@@ -57,8 +57,8 @@ func badUsage(cmd *cobra.Command, format string, args ...any) error {
 	return usageError{text: fmt.Sprintf(format, args...), command: cmd.CommandPath()}
 }
 
-// noArgs refuses arguments. On the root command an argument is a command that
-// there is not, maybe a misspelt one.
+// noArgs rejects arguments. On the root command an argument is an unknown command, maybe
+// a misspelt one.
 func noArgs(cmd *cobra.Command, args []string) error {
 	switch {
 	case len(args) == 0:

@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 )
 
 // runGateway runs one command line in this process.
@@ -46,7 +48,7 @@ func TestWrongCommandLines(t *testing.T) {
 
 func TestWrongConfigurationIsToldOnce(t *testing.T) {
 	setenv(t, env("LISTEN", "x", "SYNC", "y"))
-	const want = `gateway: GATEWAY_LISTEN: "x" is no address to listen on: expected host:port, like 127.0.0.1:8081 or :8080
+	const want = `gateway: GATEWAY_LISTEN: "x" is not an address to listen on: expected host:port, like 127.0.0.1:8081 or :8080
 gateway: GATEWAY_SYNC: "y" is unknown: expected group, always or interval
 `
 	for _, args := range [][]string{nil, {"serve"}} {
@@ -90,7 +92,7 @@ func TestExitStatus(t *testing.T) {
 	}{
 		{nil, 0},
 		{io.EOF, 1},
-		{fmt.Errorf("start: %w", problems{{"GATEWAY_LISTEN", "wrong"}}), 2},
+		{fmt.Errorf("start: %w", settings.Problems{{Variable: "GATEWAY_LISTEN", Text: "wrong"}}), 2},
 		{fmt.Errorf("start: %w", usageError{"wrong", "gateway"}), 2},
 	}
 	for _, test := range tests {

@@ -15,6 +15,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/logging"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/reload"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/publish/natstest"
 )
@@ -27,7 +31,7 @@ type insider struct {
 	end             func() // returns when it has stopped
 }
 
-// startInside returns when the gateway with these settings (without envPrefix) is up.
+// startInside returns when the gateway with these settings (without GATEWAY_) is up.
 func startInside(t *testing.T, given map[string]string) *insider {
 	t.Helper()
 	all := env("LISTEN", "127.0.0.1:0", "ADMIN_LISTEN", "127.0.0.1:0", "EMBEDDED_LISTEN", "127.0.0.1:0",
@@ -36,15 +40,16 @@ func startInside(t *testing.T, given map[string]string) *insider {
 		all[name] = value
 	}
 	setenv(t, all)
-	s, err := loadSettings()
+	s, err := settings.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.rereadEvery = 5 * time.Millisecond
 	in := &insider{gatewayProcess: &gatewayProcess{t: t}, log: &natstest.Log{}}
 	ctx, cancel := context.WithCancel(context.Background())
-	up, ended := make(chan addresses, 1), make(chan error, 1)
-	go func() { ended <- run(ctx, &s, newLogger(&s, in.log), func(at addresses) { up <- at }) }()
+	up, ended := make(chan server.Addresses, 1), make(chan error, 1)
+	log := logging.New(in.log, logging.Options{Level: s.LogLevel, Format: s.LogFormat})
+	options := server.Options{Started: func(at server.Addresses) { up <- at }, ReloadInterval: 5 * time.Millisecond}
+	go func() { ended <- server.Run(ctx, &s, log, options) }()
 	in.end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -62,7 +67,7 @@ func startInside(t *testing.T, given map[string]string) *insider {
 
 func (in *insider) metric(name string) float64 {
 	in.t.Helper()
-	_, scrape := in.get(in.at.admin + "/metrics")
+	_, scrape := in.get(in.at.Admin + "/metrics")
 	return metricValue(in.t, scrape, name)
 }
 
@@ -140,20 +145,20 @@ func TestAppSecretRotates(t *testing.T) {
 			const oldSecret, newSecret = hush + "-old", hush + "-new"
 			write(t, file, oldSecret+"\n")
 			in := startInside(t, env("META_APP_SECRETS_FILE", file, "META_VERIFY_TOKEN", hush))
-			olds := traffic{base: in.at.webhook, secret: oldSecret, name: "old", clients: 4}.start(t)
+			olds := traffic{base: in.at.Webhook, secret: oldSecret, name: "old", clients: 4}.start(t)
 			olds.awaitGood(t, 20)
 			if status, _ := in.post(newSecret, []byte("{}")); status != http.StatusUnauthorized {
 				t.Errorf("the new secret before its time: %d", status)
 			}
 
 			write(t, file, oldSecret+","+newSecret+"\n")
-			in.awaitLog(0, "is in force", "META_APP_SECRETS_FILE", `"live":2`)
-			news := traffic{base: in.at.webhook, secret: newSecret, name: "new", clients: 4}.start(t)
+			in.awaitLog(0, "changed file reloaded", "META_APP_SECRETS_FILE", `"live":2`)
+			news := traffic{base: in.at.Webhook, secret: newSecret, name: "new", clients: 4}.start(t)
 			news.awaitGood(t, 20)
 
 			n := len(in.log.String())
 			write(t, file, oldSecret+",,"+newSecret+"\n")
-			in.awaitLog(n, `"level":"ERROR"`, "stays in force", "entry 2 is empty: expected app secrets separated by single commas")
+			in.awaitLog(n, `"level":"ERROR"`, "keeping what was loaded before", "entry 2 is empty: expected entries separated by single commas")
 			olds.awaitGood(t, 20)
 			news.awaitGood(t, 20)
 			if got := in.metric("gateway_secrets_last_reload_successful"); got != 0 {
@@ -166,7 +171,7 @@ func TestAppSecretRotates(t *testing.T) {
 
 			answers := olds.stop()
 			write(t, file, newSecret+"\n")
-			in.awaitLog(n, "is in force", `"live":1`)
+			in.awaitLog(n, "changed file reloaded", `"live":1`)
 			if status, _ := in.post(oldSecret, []byte("{}")); status != http.StatusUnauthorized {
 				t.Errorf("the old secret at the end: %d", status)
 			}
@@ -176,7 +181,7 @@ func TestAppSecretRotates(t *testing.T) {
 					t.Fatalf("%s was answered %d, %v", a.id, a.status, a.err)
 				}
 			}
-			_, scrape := in.get(in.at.admin + "/metrics")
+			_, scrape := in.get(in.at.Admin + "/metrics")
 			if strings.Contains(scrape, `platform="meta",secret="2"`) || metricValue(t, scrape, "gateway_secrets_last_reload_successful") != 1 {
 				t.Errorf("at the end the metrics are\n%s", strings.Join(found(scrape, `(?m)^(gateway_(?:sec|sig).*)$`), "\n"))
 			}
@@ -195,7 +200,7 @@ func TestSecretsRotate(t *testing.T) {
 	put(t, verify, hush+"-1")
 	in := startInside(t, env("META_APP_SECRETS", hush, "META_VERIFY_TOKEN_FILE", verify, "TELEGRAM_SECRETS_FILE", bots))
 	click := func(bot, token string) int {
-		r, err := simulate.TelegramRequest(in.at.webhook, bot, token, simulate.Telegram(simulate.Click{User: "7", Payload: "a"}))
+		r, err := simulate.TelegramRequest(in.at.Webhook, bot, token, simulate.Telegram(simulate.Click{User: "7", Payload: "a"}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,7 +208,7 @@ func TestSecretsRotate(t *testing.T) {
 		return status
 	}
 	handshake := func(token string) int {
-		status, _ := in.get(in.at.webhook + "/webhooks/meta?hub.mode=subscribe&hub.challenge=c&hub.verify_token=" + token)
+		status, _ := in.get(in.at.Webhook + "/webhooks/meta?hub.mode=subscribe&hub.challenge=c&hub.verify_token=" + token)
 		return status
 	}
 	if got := []int{click("shop", hush+"-1"), click("new", hush), handshake(hush + "-1")}; fmt.Sprint(got) != "[200 404 200]" {
@@ -211,8 +216,8 @@ func TestSecretsRotate(t *testing.T) {
 	}
 	put(t, bots, "shop:"+hush+"-1,shop:"+hush+"-2,new:"+hush+"\n")
 	put(t, verify, hush+"-2\n")
-	in.awaitLog(0, "is in force", "TELEGRAM_SECRETS_FILE", `"live":3`)
-	in.awaitLog(0, "is in force", "META_VERIFY_TOKEN_FILE", `"live":1`)
+	in.awaitLog(0, "changed file reloaded", "TELEGRAM_SECRETS_FILE", `"live":3`)
+	in.awaitLog(0, "changed file reloaded", "META_VERIFY_TOKEN_FILE", `"live":1`)
 	if got := []int{click("shop", hush+"-1"), click("shop", hush+"-2"), click("new", hush), handshake(hush + "-1"), handshake(hush + "-2")}; fmt.Sprint(got) != "[200 200 200 403 200]" {
 		t.Errorf("with both: %v", got)
 	}
@@ -230,11 +235,11 @@ func TestSecretsRotate(t *testing.T) {
 		t.Errorf("without a file: %d", got)
 	}
 	put(t, bots, "shop:"+hush+"-2\n")
-	in.awaitLog(n, "is in force", `"live":1`)
+	in.awaitLog(n, "changed file reloaded", `"live":1`)
 	if got := []int{click("shop", hush+"-1"), click("shop", hush+"-2"), click("new", hush)}; fmt.Sprint(got) != "[401 200 404]" {
 		t.Errorf("at the end: %v", got)
 	}
-	_, scrape := in.get(in.at.admin + "/metrics")
+	_, scrape := in.get(in.at.Admin + "/metrics")
 	in.end()
 	mustNotTell(t, "the log", in.log.String())
 	mustNotTell(t, "/metrics", scrape)
@@ -247,25 +252,25 @@ func TestEmbeddedTokenRotates(t *testing.T) {
 	token := writeFile(t, hush+"-1")
 	in := startInside(t, env("META_APP_SECRETS", hush, "META_VERIFY_TOKEN", hush, "EMBEDDED_TOKEN_FILE", token))
 	lost := make(chan struct{})
-	consumer, err := nats.Connect(in.at.nats, nats.Token(hush+"-1"), nats.NoReconnect(), nats.ClosedHandler(func(*nats.Conn) { close(lost) }))
+	consumer, err := nats.Connect(in.at.NATS, nats.Token(hush+"-1"), nats.NoReconnect(), nats.ClosedHandler(func(*nats.Conn) { close(lost) }))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer consumer.Close()
-	flow := traffic{base: in.at.webhook, secret: hush, name: "d", clients: 4}.start(t)
+	flow := traffic{base: in.at.Webhook, secret: hush, name: "d", clients: 4}.start(t)
 	flow.awaitGood(t, 20)
 	put(t, token, hush+"-2")
-	in.awaitLog(0, "is in force", "EMBEDDED_TOKEN_FILE")
+	in.awaitLog(0, "changed file reloaded", "EMBEDDED_TOKEN_FILE")
 	select {
 	case <-lost:
 	case <-time.After(10 * time.Second):
 		t.Error("a consumer with the old token is still connected")
 	}
 	flow.awaitGood(t, 20)
-	if _, err := nats.Connect(in.at.nats, nats.Token(hush+"-1")); err == nil {
+	if _, err := nats.Connect(in.at.NATS, nats.Token(hush+"-1")); err == nil {
 		t.Error("the old token is still taken")
 	}
-	natstest.JetStream(t, in.at.nats, nats.Token(hush+"-2"))
+	natstest.JetStream(t, in.at.NATS, nats.Token(hush+"-2"))
 	answers := flow.stop()
 	for _, a := range answers {
 		if a.status != http.StatusOK {
@@ -295,14 +300,14 @@ func TestRelayOutlivesATokenChange(t *testing.T) {
 	token := writeFile(t, hush+"-1")
 	in := startInside(t, env("META_APP_SECRETS", hush, "META_VERIFY_TOKEN", hush, "EMBEDDED_TOKEN_FILE", token, "NATS_URL", cluster.URL(), "RELAY", "true"))
 	var answers []answer
-	flow := traffic{base: in.at.webhook, secret: hush, clients: 1}
+	flow := traffic{base: in.at.Webhook, secret: hush, clients: 1}
 	for i := range 3 {
 		flow.name = fmt.Sprintf("d%d", i)
 		running := flow.start(t)
 		running.awaitGood(t, 5)
 		n := len(in.log.String())
 		put(t, token, fmt.Sprintf("%s-%d", hush, i+2))
-		in.awaitLog(n, "is in force", "EMBEDDED_TOKEN_FILE")
+		in.awaitLog(n, "changed file reloaded", "EMBEDDED_TOKEN_FILE")
 		running.awaitGood(t, 5)
 		answers = append(answers, running.stop()...)
 	}
@@ -345,7 +350,7 @@ func TestProcessRereads(t *testing.T) {
 		status, _ := p.post("new", []byte("{}"))
 		return status == http.StatusOK
 	})
-	if took := time.Since(start); took > 3*rereadInterval {
+	if took := time.Since(start); took > 3*reload.DefaultInterval {
 		t.Errorf("took %s", took)
 	}
 	p.terminate()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/time/rate"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/schema"
 )
@@ -85,40 +85,27 @@ func (s *sender) prepare(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	settings, err := loadSome("LISTEN", "DATA_DIR", "META_APP_SECRETS", "TELEGRAM_SECRETS", "TLS_CERT")
+	given, err := settings.LoadOnly("GATEWAY_LISTEN", "GATEWAY_DATA_DIR", "GATEWAY_META_APP_SECRETS", "GATEWAY_TELEGRAM_SECRETS", "GATEWAY_TLS_CERT")
 	if err != nil {
 		return err
 	}
-	s.url = strings.TrimSuffix(cmp.Or(s.url, webhookURL(&settings)), "/")
+	s.url = strings.TrimSuffix(cmp.Or(s.url, webhookURL(&given)), "/")
 	if u, err := url.Parse(s.url); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return badUsage(cmd, "--url %q: expected a base address like http://127.0.0.1:8080", s.url)
 	}
 	if s.secret == "" {
-		s.secret, err = platform.login(&settings, &s.click)
+		s.secret, err = findSecret(&given, s.platform, &s.click)
 	}
-	s.click.Account = cmp.Or(s.click.Account, platform.account)
+	s.click.Account = cmp.Or(s.click.Account, platform.Account)
 	return err
 }
 
 // webhookURL is where the gateway of these settings is reached from this machine.
-func webhookURL(s *settings) string {
+func webhookURL(s *settings.Settings) string {
 	if s.TLSCert != "" {
-		return "https://" + reachable(s.Listen)
+		return "https://" + settings.Reachable(s.Listen)
 	}
-	return "http://" + reachable(s.Listen)
-}
-
-// reachable returns the address under which a listener on this machine is
-// reached: one that takes every address is reached by the loopback.
-func reachable(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
+	return "http://" + settings.Reachable(s.Listen)
 }
 
 // run posts count deliveries and prints a line for each. The error counts those

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/postback-gateway/gateway/ingest/simulate"
 )
 
 // TestSend: every kind of click of every platform is one that the gateway stores,
@@ -13,19 +15,19 @@ func TestSend(t *testing.T) {
 	t.Setenv("GATEWAY_TELEGRAM_SECRETS", "shop_bot:a-token")
 	p := startGateway(t, t.TempDir(), "GATEWAY_TELEGRAM_SECRETS=shop_bot:a-token")
 	t.Chdir(p.dir)
-	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.webhook, "http://"))
-	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.nats, "nats://"))
-	for i := range simulations {
-		for _, kind := range simulations[i].kinds {
-			sent := command(t, exitDone, "send", "--platform", simulations[i].platform, "--kind", string(kind))
+	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.Webhook, "http://"))
+	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.NATS, "nats://"))
+	for platform, simulated := range simulate.Platforms {
+		for _, kind := range simulated.Kinds {
+			sent := command(t, exitDone, "send", "--platform", platform, "--kind", string(kind))
 			if !strings.Contains(sent, `200 OK {"accepted":1,`) {
-				t.Errorf("%s %s: %s", simulations[i].platform, kind, sent)
+				t.Errorf("%s %s: %s", platform, kind, sent)
 				continue
 			}
 			line := tailLines(t, 1, "--last", "1")[0]
-			want := "postback.v1." + simulations[i].platform + "." + simulations[i].account + "."
+			want := "postback.v1." + platform + "." + simulated.Account + "."
 			if !strings.Contains(line, want) || !slices.Contains(strings.Fields(line), string(kind)) {
-				t.Errorf("%s %s became %s", simulations[i].platform, kind, line)
+				t.Errorf("%s %s became %s", platform, kind, line)
 			}
 		}
 	}
@@ -38,8 +40,8 @@ func TestSendFlags(t *testing.T) {
 	t.Setenv("GATEWAY_TELEGRAM_SECRETS", "one_bot:a-token,two_bot:b-token")
 	p := startGateway(t, t.TempDir(), "GATEWAY_TELEGRAM_SECRETS=one_bot:a-token,two_bot:b-token")
 	t.Chdir(p.dir)
-	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.webhook, "http://"))
-	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.nats, "nats://"))
+	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.Webhook, "http://"))
+	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.NATS, "nats://"))
 	for args, want := range map[string]string{
 		"":                             `postback.v1.messenger.682498171943165.plan.enterprise  button  title="A button"  payload="plan:enterprise"  user="1254459154682919"`,
 		"--payload= --title T --ref r": `postback.v1.messenger.682498171943165._._  button  title="T"  ref="r"  user="1254459154682919"`,

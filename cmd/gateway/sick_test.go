@@ -134,7 +134,7 @@ func TestSickStore(t *testing.T) {
 			s := &sickStore{t: t, server: natstest.Start(t, users(gatewayUser))}
 			s.client = natstest.JetStream(t, s.server.URL(), nats.UserInfo("op", "op"), nats.MaxReconnects(-1))
 			p := startOn(t, s.server.URL(), "GATEWAY_NATS_USER=gw", "GATEWAY_NATS_PASSWORD=pw", "GATEWAY_PUBLISH_TIMEOUT=1500ms")
-			flow := &running{traffic: traffic{base: p.at.webhook, secret: "s"}, client: &http.Client{Timeout: 10 * time.Second}}
+			flow := &running{traffic: traffic{base: p.at.Webhook, secret: "s"}, client: &http.Client{Timeout: 10 * time.Second}}
 			if a := flow.deliver("m_before"); a.status != http.StatusOK {
 				t.Fatalf("before: %+v", a)
 			}
@@ -163,14 +163,17 @@ func (p *gatewayProcess) staysUnready(d time.Duration, reason string) {
 	text, last := "", ""
 	for ctx.Err() == nil {
 		var status int
-		if status, text = p.get(p.at.admin + "/readyz"); status != http.StatusServiceUnavailable {
+		if status, text = p.get(p.at.Admin + "/readyz"); status != http.StatusServiceUnavailable {
 			p.t.Fatalf("/readyz: %d %s while deliveries are answered 503", status, text)
 		}
 		if text != last {
 			p.t.Log(text)
 		}
 		last = text
-		pause(ctx, 200*time.Millisecond)
+		select {
+		case <-ctx.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
 	}
 	if !strings.Contains(text, reason) {
 		p.t.Errorf("/readyz: %s, want %s", text, reason)

@@ -44,7 +44,7 @@ func TestSilentStore(t *testing.T) {
 			s := store{server: natstest.Start(t, "")}
 			s.proxy = natstest.StartProxy(t, s.server)
 			p := startOn(t, s.proxy.URL(), "GATEWAY_PUBLISH_TIMEOUT="+budget.String())
-			flow := traffic{base: p.at.webhook, secret: "s", name: "m", clients: 16, pause: 100*time.Millisecond + time.Duration(test.size)*time.Microsecond, size: test.size}.start(t)
+			flow := traffic{base: p.at.Webhook, secret: "s", name: "m", clients: 16, pause: 100*time.Millisecond + time.Duration(test.size)*time.Microsecond, size: test.size}.start(t)
 			flow.awaitGood(t, 16)
 
 			begin := time.Now()

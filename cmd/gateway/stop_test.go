@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -18,7 +21,7 @@ func TestStopIsBounded(t *testing.T) {
 	t.Parallel()
 	const consumers, timeout = 400, time.Second
 	p := startGateway(t, t.TempDir(), "GATEWAY_LOG_LEVEL=info", "GATEWAY_SHUTDOWN_TIMEOUT="+timeout.String(), "GATEWAY_PUBLISH_TIMEOUT=500ms")
-	js := natstest.JetStream(t, p.at.nats)
+	js := natstest.JetStream(t, p.at.NATS)
 	for i := range consumers {
 		if _, err := js.CreateConsumer(t.Context(), "POSTBACKS", jetstream.ConsumerConfig{Durable: fmt.Sprint("c", i)}); err != nil {
 			t.Fatal(err)
@@ -32,5 +35,54 @@ func TestStopIsBounded(t *testing.T) {
 	_ = p.cmd.Wait() // it may say that the time was not enough
 	if took := time.Since(begin); took > timeout+time.Second {
 		t.Errorf("the stop took %s, want at most about %s\n%s", took, timeout, p.log)
+	}
+}
+
+// TestShutdownDoesNotWaitForUnusedConnections: proxies and clients make some in advance.
+func TestShutdownDoesNotWaitForUnusedConnections(t *testing.T) {
+	t.Parallel()
+	p := startGateway(t, t.TempDir())
+	unused, err := net.Dial("tcp", strings.TrimPrefix(p.at.Webhook, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unused.Close()
+	begin := time.Now()
+	p.terminate()
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("stopped after %s", took)
+	}
+}
+
+// TestShutdownGivesNotice: who goes by /readyz sees that it is over while deliveries
+// are still taken.
+func TestShutdownGivesNotice(t *testing.T) {
+	t.Parallel()
+	p := startGateway(t, t.TempDir())
+	p.awaitReady()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	p.awaitUnready("shutting down")
+	flow := &running{traffic: traffic{base: p.at.Webhook, secret: p.secret()}, client: &http.Client{Timeout: 10 * time.Second}}
+	if a := flow.deliver("m_late"); a.status != http.StatusOK {
+		t.Errorf("after the notice: %+v", a)
+	}
+	p.ended()
+}
+
+// TestShutdownNoticeLeavesTime: with a short GATEWAY_SHUTDOWN_TIMEOUT the notice does not
+// use the time that requests need.
+func TestShutdownNoticeLeavesTime(t *testing.T) {
+	t.Parallel()
+	p := startGateway(t, t.TempDir(), "GATEWAY_LOG_LEVEL=info", "GATEWAY_SHUTDOWN_TIMEOUT=1s", "GATEWAY_PUBLISH_TIMEOUT=500ms")
+	p.awaitReady() // from now on somebody probes
+	flow := traffic{base: p.at.Webhook, secret: p.secret(), name: "m", clients: 8}.start(t)
+	flow.awaitGood(t, 100)
+	p.terminate()
+	for _, a := range flow.stop() {
+		if a.status != http.StatusOK && !isRefused(a.err) {
+			t.Errorf("a client sees %d, %v", a.status, a.err)
+		}
 	}
 }

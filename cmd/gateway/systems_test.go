@@ -23,13 +23,13 @@ func TestOtherSystems(t *testing.T) {
 		status, body := p.post(p.secret(), simulate.Messenger(simulate.Click{Account: "1", User: "u", Payload: "a", ID: "m"}))
 		wantAnswer(t, status, body, want)
 	}
-	if status, text := p.get(p.at.admin + "/readyz"); status != http.StatusOK {
+	if status, text := p.get(p.at.Admin + "/readyz"); status != http.StatusOK {
 		t.Errorf("readyz: %d %s", status, text)
 	}
 	p.terminate()
 	for _, message := range []string{
 		"the free space of the disk is not known on this system, so the stream has no bound: configure one",
-		"GATEWAY_SYNC=group is not possible here: events are synced one by one, as with always, for what that is worth on this filesystem",
+		"GATEWAY_SYNC=group is not supported on this filesystem: each event is synced separately, as with always",
 	} {
 		if lines := linesOf(p.log.String(), message); len(lines) != 1 || lines[0]["level"] != "WARN" {
 			t.Errorf("%d warnings, want 1: %s\n%s", len(lines), message, p.log)
@@ -43,7 +43,7 @@ func buildForOthers(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	replace := make(map[string]string)
-	for _, folder := range []string{".", "../../publish/monitor", "../../publish/embedded"} {
+	for _, folder := range []string{".", "../../publish", "../../publish/embedded"} {
 		others, err := filepath.Glob(folder + "/*_other.go")
 		if err != nil {
 			t.Fatal(err)

@@ -11,11 +11,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
+	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
-	"github.com/postback-gateway/gateway/publish"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/stream"
 	"github.com/postback-gateway/gateway/schema"
@@ -35,9 +36,10 @@ func newTailCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tail [subject filter]",
 		Short: "Print stored and new events as they arrive",
-		Long: "Prints a line for each event of the stream, those that are stored first, until Ctrl-C.\n\n" +
+		Long: "Prints a line for each event of the stream, first those that are stored and then new ones,\n" +
+			"until you press Ctrl-C.\n\n" +
 			"It reads from GATEWAY_NATS_URL, or from the embedded server of a gateway on this machine\n" +
-			"(GATEWAY_EMBEDDED_LISTEN). Reading takes nothing away from other consumers.",
+			"(GATEWAY_EMBEDDED_LISTEN). Other consumers still get every event.",
 		Example: "  gateway tail --last 10\n  gateway tail 'postback.v1.*.*.plan.*' --since 1h --json",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -53,7 +55,7 @@ func newTailCmd() *cobra.Command {
 			if t.since < 0 || t.since > 0 && t.lastSet {
 				return badUsage(cmd, "expected a positive --since, or --last, not both")
 			}
-			s, err := loadSome(natsSettings...)
+			s, err := settings.LoadOnly(storeSettings...)
 			if err != nil {
 				return err
 			}
@@ -61,44 +63,25 @@ func newTailCmd() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&t.asJSON, "json", false, "print whole events, one JSON object a line")
-	f.DurationVar(&t.since, "since", 0, "only events stored since so long ago, like 1h")
-	f.Uint64Var(&t.last, "last", 0, "only the last so many stored events, then new ones")
+	f.BoolVar(&t.asJSON, "json", false, "print whole events, one JSON object per line")
+	f.DurationVar(&t.since, "since", 0, "only events stored within this time, like 1h")
+	f.Uint64Var(&t.last, "last", 0, "only this many of the stored events, the last ones, then new events")
 	return cmd
 }
 
-// natsSettings are those that a command needs to read the stream.
-var natsSettings = []string{"NATS_URL", "NATS_CREDS", "NATS_NKEY", "NATS_USER", "NATS_PASSWORD", "NATS_TOKEN",
-	"NATS_CA", "NATS_CERT", "NATS_KEY", "EMBEDDED_LISTEN", "EMBEDDED_TOKEN", "SUBJECT_ROOT", "STREAM"}
+// storeSettings match the settings that a command needs to read the stream.
+var storeSettings = []string{"GATEWAY_NATS_*", "GATEWAY_EMBEDDED_*", "GATEWAY_SUBJECT_ROOT", "GATEWAY_STREAM"}
 
-// readerConfig is how consumers reach the stream.
-func (s *settings) readerConfig() (publish.Config, error) {
-	if len(s.NATSURL) > 0 {
-		return s.clusterConfig(), nil
-	}
-	return s.localReader()
-}
-
-// localReader is how consumers on this machine reach the embedded server.
-func (s *settings) localReader() (publish.Config, error) {
-	cfg := s.streamConfig()
-	if s.EmbeddedListen == off {
-		return cfg, errors.New("the embedded server does not listen (GATEWAY_EMBEDDED_LISTEN=off): events can be read within the gateway only")
-	}
-	cfg.Servers, cfg.Token = "nats://"+reachable(s.EmbeddedListen), s.EmbeddedToken.reveal()
-	return cfg, nil
-}
-
-// openStream connects as a consumer does and returns the stream's settings. The caller
-// closes the connection.
-func openStream(ctx context.Context, cfg publish.Config, name string) (*natsconn.Link, *jetstream.StreamInfo, error) {
-	link, err := natsconn.Dial(cfg.Config, name)
+// openStream connects as a consumer does and returns the stream's state. The caller closes
+// the connection.
+func openStream(ctx context.Context, store server.Store, name string) (*natsconn.Link, *jetstream.StreamInfo, error) {
+	link, err := natsconn.Dial(store.Config.Config, name)
 	if err != nil {
-		return nil, nil, explain(err, cfg)
+		return nil, nil, store.Explain(err)
 	}
-	s, err := link.JS.Stream(ctx, cfg.Stream)
+	s, err := link.JS.Stream(ctx, store.Config.Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		err = fmt.Errorf("there is no stream %s: expected GATEWAY_STREAM to be that of a gateway that has run here", cfg.Stream)
+		err = fmt.Errorf("stream %s does not exist: set GATEWAY_STREAM to that of a gateway that has run here", store.Config.Stream)
 	}
 	if err != nil {
 		link.NC.Close()
@@ -108,12 +91,12 @@ func openStream(ctx context.Context, cfg publish.Config, name string) (*natsconn
 }
 
 // run prints until ctx ends.
-func (t *tail) run(ctx context.Context, s *settings, w io.Writer) error {
-	cfg, err := s.readerConfig()
+func (t *tail) run(ctx context.Context, s *settings.Settings, w io.Writer) error {
+	store, err := server.ConsumerStore(s)
 	if err != nil {
 		return err
 	}
-	link, info, err := openStream(ctx, cfg, "postback-gateway tail")
+	link, info, err := openStream(ctx, store, "postback-gateway tail")
 	if err != nil {
 		return err
 	}
@@ -123,7 +106,7 @@ func (t *tail) run(ctx context.Context, s *settings, w io.Writer) error {
 
 func (t *tail) follow(ctx context.Context, link *natsconn.Link, info *jetstream.StreamInfo, w io.Writer) error {
 	if captured := info.Config.Subjects; t.filter != "" && !slices.ContainsFunc(captured, func(s string) bool {
-		return server.SubjectsCollide(s, t.filter)
+		return natsserver.SubjectsCollide(s, t.filter)
 	}) {
 		return fmt.Errorf("no event can match %q: the stream holds %s", t.filter, strings.Join(captured, ", "))
 	}
@@ -150,8 +133,8 @@ func (t *tail) follow(ctx context.Context, link *natsconn.Link, info *jetstream.
 	}
 }
 
-// open finds where to start. A stream has no request for the last n messages of a filter.
-// So open goes back twice as far each time until there are enough, and skip is the surplus.
+// open finds where to start. NATS cannot return the last n messages of a filter, so this
+// goes back twice as far each time until there are enough; skip is the surplus.
 func (t *tail) open(ctx context.Context, link *natsconn.Link, info *jetstream.StreamInfo) (_ *stream.Reader, skip uint64, _ error) {
 	cfg := stream.ReaderConfig{Stream: info.Config.Name, Follow: true, Inspects: "tail"}
 	if t.filter != "" {
@@ -199,8 +182,8 @@ func (t *tail) print(w io.Writer, m *stream.Message) error {
 	return err
 }
 
-// oneLine returns a message as JSON on one line: one that is not JSON, which only
-// other publishers can have stored, as a string.
+// oneLine returns a message as JSON on one line. One that is not JSON, which only other
+// publishers can have stored, becomes a string.
 func oneLine(message []byte) []byte {
 	var line bytes.Buffer
 	if json.Compact(&line, message) == nil {
@@ -212,8 +195,8 @@ func oneLine(message []byte) []byte {
 
 const lineTime = "2006-01-02T15:04:05.000Z"
 
-// eventLine is an event for people: when, on which subject, what and who. What
-// came from outside is quoted, so that it cannot play with the terminal.
+// eventLine shows an event to people: when, on which subject, what and who. Texts from
+// outside are quoted, so that they cannot control the terminal.
 func eventLine(subject string, e *schema.Event) string {
 	return e.Time.Format(lineTime) + "  " + subject + "  " + eventDetail(e)
 }

@@ -9,11 +9,13 @@ import (
 )
 
 // terminal is what all commands write to. Payloads, titles, names and ids come from
-// strangers, and what a terminal takes for a command could hide text, forge lines or
-// do worse. So control characters are written as \u009b: still readable, and the same
-// text to whoever parses it as JSON. Line feeds and tabs of the commands themselves
-// pass.
+// strangers, and control characters in them could hide text, forge lines or do worse on a
+// terminal. They are written like \u009b, which a JSON parser reads as the same text.
+// Line feeds and tabs are not escaped.
 type terminal struct{ to io.Writer }
+
+// Unwrap returns the writer itself.
+func (t terminal) Unwrap() io.Writer { return t.to }
 
 // Write implements [io.Writer].
 func (t terminal) Write(text []byte) (int, error) {
@@ -55,9 +57,9 @@ func isPlain(text []byte) bool {
 	return true
 }
 
-// isControl reports whether a terminal obeys or hides r instead of showing it: C0,
-// DEL and C1, the separators of lines, and the invisible characters, of which some
-// change the direction of what follows.
+// isControl reports whether a terminal executes or hides r instead of showing it: C0, DEL
+// and C1, line separators, and invisible characters, of which some change the direction
+// of the following text.
 func isControl(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }

@@ -76,8 +76,8 @@ func TestParseIsSafeOnATerminal(t *testing.T) {
 // command that does.
 func TestStoredEventsAreSafeOnATerminal(t *testing.T) {
 	p := startGateway(t, t.TempDir())
-	js := natstest.JetStream(t, p.at.nats)
-	events := consume(t, p.at.nats, "POSTBACKS")
+	js := natstest.JetStream(t, p.at.NATS)
+	events := consume(t, p.at.NATS, "POSTBACKS")
 	stored := make([]string, 0, 2*len(injections))
 	for _, bad := range injections {
 		click := simulate.Click{Account: "1", User: "u" + bad, Title: bad, Payload: bad, Ref: bad}
@@ -93,7 +93,7 @@ func TestStoredEventsAreSafeOnATerminal(t *testing.T) {
 		stored = append(stored, string(events.next().Data()))
 	}
 	t.Chdir(p.dir)
-	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.nats, "nats://"))
+	t.Setenv("GATEWAY_EMBEDDED_LISTEN", strings.TrimPrefix(p.at.NATS, "nats://"))
 	wantNoControls(t, "tail", strings.Join(tailLines(t, len(stored)), "\n"))
 	for i, line := range tailLines(t, len(stored), "--json") {
 		wantNoControls(t, "tail --json", line)
@@ -125,7 +125,7 @@ func TestDemoIsSafeOnATerminal(t *testing.T) {
 	defer cancel()
 	var webhook string
 	out := &untilText{text: "after all", found: cancel}
-	post := &untilText{text: "until Ctrl-C", found: func() {
+	post := &untilText{text: "until you press Ctrl-C", found: func() {
 		if webhook != "" {
 			return
 		}

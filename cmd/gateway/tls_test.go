@@ -9,23 +9,17 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
-	stdlog "log"
-	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/ingest/simulate"
-	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
 // authority signs certificates of one test.
@@ -169,21 +163,21 @@ func (c caller) wantRefused(url string) {
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	in := startInside(t, withTLS(t, dir))
-	if !strings.HasPrefix(in.at.webhook, "https://") {
-		t.Fatalf("the webhook is at %s", in.at.webhook)
+	if !strings.HasPrefix(in.at.Webhook, "https://") {
+		t.Fatalf("the webhook is at %s", in.at.Webhook)
 	}
-	serial := func() int64 { return newCaller(t, nil).wantStored(in.at.webhook) }
+	serial := func() int64 { return newCaller(t, nil).wantStored(in.at.Webhook) }
 	if got := serial(); got != 1 {
 		t.Errorf("serves certificate %d", got)
 	}
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	writeCertificate(t, cert, key, 2)
-	in.awaitLog(0, "is in force", "GATEWAY_TLS_CERT", `"expires":`)
+	in.awaitLog(0, "changed file reloaded", "GATEWAY_TLS_CERT", `"expires":`)
 	if got := serial(); got != 2 {
 		t.Errorf("after the change it serves certificate %d", got)
 	}
 	put(t, cert, "half")
-	in.awaitLog(0, "stays in force", "GATEWAY_TLS_CERT", "failed to find any PEM data")
+	in.awaitLog(0, "keeping what was loaded before", "GATEWAY_TLS_CERT", "failed to find any PEM data")
 	if got := serial(); got != 2 {
 		t.Errorf("with a broken file it serves certificate %d", got)
 	}
@@ -196,9 +190,9 @@ func TestTLS(t *testing.T) {
 func TestSessionsAreResumed(t *testing.T) {
 	in := startInside(t, withTLS(t, t.TempDir()))
 	c := newCaller(t, nil)
-	c.wantStored(in.at.webhook)
+	c.wantStored(in.at.Webhook)
 	c.CloseIdleConnections()
-	if response, err := c.deliver(in.at.webhook); err != nil || !response.TLS.DidResume {
+	if response, err := c.deliver(in.at.Webhook); err != nil || !response.TLS.DidResume {
 		t.Errorf("not resumed: %v", err)
 	}
 }
@@ -211,7 +205,7 @@ func TestClientCertificates(t *testing.T) {
 	ca, hour := filepath.Join(dir, "ca.pem"), time.Now().Add(time.Hour)
 	put(t, ca, platform.pem)
 	in := startInside(t, withTLS(t, dir, "TLS_CLIENT_CA", ca))
-	url := in.at.webhook
+	url := in.at.Webhook
 
 	kept := newCaller(t, platform.client(hour))
 	kept.wantStored(url)
@@ -229,20 +223,20 @@ func TestClientCertificates(t *testing.T) {
 
 	// Both authorities while the platform changes from one to the other.
 	put(t, ca, platform.pem+next.pem)
-	in.awaitLog(0, "is in force", "GATEWAY_TLS_CLIENT_CA", `"live":2`)
+	in.awaitLog(0, "changed file reloaded", "GATEWAY_TLS_CLIENT_CA", `"live":2`)
 	newCaller(t, platform.client(hour)).wantStored(url)
 	newCaller(t, next.client(hour)).wantStored(url)
 
 	n := len(in.log.String())
 	put(t, ca, next.pem[:len(next.pem)/2])
-	in.awaitLog(n, "stays in force", "GATEWAY_TLS_CLIENT_CA", "only 0 of 1 certificates can be read")
+	in.awaitLog(n, "keeping what was loaded before", "GATEWAY_TLS_CLIENT_CA", "only 0 of 1 certificates can be read")
 	newCaller(t, platform.client(hour)).wantStored(url)
 
 	again := newCaller(t, platform.client(hour))
 	again.wantStored(url)
 	again.CloseIdleConnections()
 	put(t, ca, next.pem)
-	in.awaitLog(n, "is in force", "GATEWAY_TLS_CLIENT_CA", `"live":1`)
+	in.awaitLog(n, "changed file reloaded", "GATEWAY_TLS_CLIENT_CA", `"live":1`)
 	newCaller(t, platform.client(hour)).wantRefused(url)
 	newCaller(t, next.client(hour)).wantStored(url)
 	again.wantRefused(url) // its session does not outlive the authority
@@ -253,75 +247,10 @@ func TestClientCertificates(t *testing.T) {
 // deliveries, so it has to be seen.
 func TestCallerRefusesUs(t *testing.T) {
 	in := startInside(t, withTLS(t, t.TempDir()))
-	if _, err := http.Get(in.at.webhook); !errors.As(err, new(x509.UnknownAuthorityError)) {
+	if _, err := http.Get(in.at.Webhook); !errors.As(err, new(x509.UnknownAuthorityError)) {
 		t.Fatalf("got %v", err)
 	}
 	in.awaitLog(0, `"level":"WARN"`, "TLS handshake failed", `"reason":"refused_by_caller"`, "GATEWAY_TLS_CERT")
-}
-
-// TestHandshakeLog: what somebody at the door can cause is counted and does not fill
-// the log, whatever it is; net/http's other lines are no handshakes.
-func TestHandshakeLog(t *testing.T) {
-	log := &natstest.Log{}
-	reg := prometheus.NewRegistry()
-	l := newHandshakeLog(slog.New(slog.NewTextHandler(log, nil)), reg)
-	for range 3 {
-		fmt.Fprintf(l, "http: TLS handshake error from [::1]:4711: EOF\n")
-		fmt.Fprintf(l, "http: TLS handshake error from 192.0.2.1:4711: tls: client didn't provide a certificate\n")
-		fmt.Fprintf(l, "http: URL query contains semicolon\n")
-	}
-	families, err := reg.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]float64{}
-	for _, m := range families[0].GetMetric() {
-		got[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
-	}
-	if want := map[string]float64{"no_certificate": 3, "bad_certificate": 0, "refused_by_caller": 0, "other": 3}; fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("counted %v, want %v", got, want)
-	}
-	if lines := strings.Count(log.String(), "\n"); lines != 1 || !strings.Contains(log.String(), "remote=192.0.2.1:4711") {
-		t.Errorf("%d lines\n%s", lines, log)
-	}
-}
-
-// TestPanicIsAnError: net/http survives a panic of a handler, and the operator hears
-// of it.
-func TestPanicIsAnError(t *testing.T) {
-	var log natstest.Log
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a bug") }))
-	server.Config.ErrorLog = stdlog.New(newHandshakeLog(slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry()), "", 0)
-	server.Start()
-	defer server.Close()
-	if response, err := http.Get(server.URL); err == nil {
-		response.Body.Close()
-		t.Errorf("answered %s", response.Status)
-	}
-	eventually(t, "the panic in the log", func() bool {
-		return strings.Contains(log.String(), "level=ERROR") && strings.Contains(log.String(), "a bug")
-	})
-}
-
-func TestReadAuthorities(t *testing.T) {
-	a, b := newAuthority(t), newAuthority(t)
-	for _, test := range []struct {
-		name, text string
-		n          int
-		want       string // of the error
-	}{
-		{"one", a.pem, 1, ""},
-		{"two, with remarks and a key between them", "# ours\n" + a.pem + pemOf("PRIVATE KEY", []byte("x")) + b.pem, 2, ""},
-		{"empty", "", 0, "holds no certificate: expected PEM, -----BEGIN CERTIFICATE-----"},
-		{"DER", string(a.cert.Raw), 0, "holds no certificate: expected PEM, -----BEGIN CERTIFICATE-----"},
-		{"cut", a.pem + b.pem[:len(b.pem)-10], 0, "only 1 of 2 certificates can be read: expected PEM, each from its BEGIN to its END line"},
-		{"no certificate in it", a.pem + pemOf("CERTIFICATE", []byte("x")), 0, "certificate 2 of 2 cannot be read (x509: malformed certificate): expected PEM"},
-	} {
-		_, n, err := readAuthorities([]byte(test.text))
-		if got := fmt.Sprint(err); n != test.n || test.want != "" && got != test.want || test.want == "" && err != nil {
-			t.Errorf("%s: got %d, %v; want %d, %s", test.name, n, err, test.n, test.want)
-		}
-	}
 }
 
 // TestBadClientCA: a file that holds no authority does not start a gateway that would
@@ -331,11 +260,11 @@ func TestBadClientCA(t *testing.T) {
 	given := withTLS(t, dir, "TLS_CLIENT_CA", writeFile(t, "none"))
 	var environment []string
 	for name, value := range given {
-		environment = append(environment, envPrefix+name+"="+value)
+		environment = append(environment, settings.Prefix+name+"="+value)
 	}
 	p := newProcess(t, dir, environment...)
 	out, _ := p.cmd.CombinedOutput()
-	if status := p.cmd.ProcessState.ExitCode(); status != exitFailed || !strings.Contains(string(out), "GATEWAY_TLS_CLIENT_CA: holds no certificate: expected PEM") {
+	if status := p.cmd.ProcessState.ExitCode(); status != exitFailed || !strings.Contains(string(out), "GATEWAY_TLS_CLIENT_CA: contains no certificate: expected PEM") {
 		t.Errorf("status %d\n%s", status, out)
 	}
 }

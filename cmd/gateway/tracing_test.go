@@ -31,7 +31,7 @@ const soon = "OTEL_BSP_SCHEDULE_DELAY=20"
 // postWith posts a signed body with further headers.
 func (p *gatewayProcess) postWith(body []byte, header map[string]string) (int, string) {
 	p.t.Helper()
-	request, err := simulate.Request(p.at.webhook, p.secret(), body)
+	request, err := simulate.Request(p.at.Webhook, p.secret(), body)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestTracing(t *testing.T) {
 	// With the SDK's own delay the spans come when the gateway ends.
 	p := startGateway(t, t.TempDir(), "GATEWAY_OTLP_ENDPOINT="+c.server.URL, "GATEWAY_LOG_LEVEL=info", "OTEL_BSP_SCHEDULE_DELAY=600000",
 		"OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=test")
-	events, letters := consume(t, p.at.nats, "POSTBACKS"), consume(t, p.at.nats, "POSTBACKS_DEADLETTER")
+	events, letters := consume(t, p.at.NATS, "POSTBACKS"), consume(t, p.at.NATS, "POSTBACKS_DEADLETTER")
 	delivery := simulate.Messenger(
 		simulate.Click{Account: "1", User: "hush-user", Title: "hush-title", Payload: "hush-payload:x", Ref: "hush-ref", ID: "hush-1"},
 		simulate.Click{Account: "2", User: "hush-user", Title: "hush-title", Payload: "hush-payload:y", ID: "hush-2"},
@@ -125,7 +125,7 @@ func TestTracingOfRefusals(t *testing.T) {
 	c := startCollector(t)
 	p := startGateway(t, t.TempDir(), "GATEWAY_OTLP_ENDPOINT="+c.server.URL, "GATEWAY_TELEGRAM_SECRETS=bot:token", "GATEWAY_MAX_BODY_BYTES=1000", soon)
 	forge := func(path, header, value string) {
-		request, err := http.NewRequest(http.MethodPost, p.at.webhook+path, strings.NewReader(`{}`))
+		request, err := http.NewRequest(http.MethodPost, p.at.Webhook+path, strings.NewReader(`{}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +140,7 @@ func TestTracingOfRefusals(t *testing.T) {
 	forge("/webhooks/telegram/bot", "X-Telegram-Bot-Api-Secret-Token", "other")
 
 	// A Telegram secret stands in the header, so what follows is of a known sender.
-	update, err := http.NewRequest(http.MethodPost, p.at.webhook+"/webhooks/telegram/bot", struct{ *strings.Reader }{strings.NewReader(strings.Repeat(" ", 2000))})
+	update, err := http.NewRequest(http.MethodPost, p.at.Webhook+"/webhooks/telegram/bot", struct{ *strings.Reader }{strings.NewReader(strings.Repeat(" ", 2000))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestTracingOff(t *testing.T) {
 	t.Parallel()
 	c := startCollector(t)
 	p := startGateway(t, t.TempDir(), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.server.URL, "OTEL_TRACES_SAMPLER=always_on", soon)
-	events := consume(t, p.at.nats, "POSTBACKS")
+	events := consume(t, p.at.NATS, "POSTBACKS")
 	if status, body := p.postWith(oneClick("m"), map[string]string{"traceparent": callersParent}); status != http.StatusOK {
 		t.Errorf("answered %d %s", status, body)
 	}
@@ -213,7 +213,7 @@ func TestTraceContext(t *testing.T) {
 				env = append(env, "OTEL_TRACES_SAMPLER="+test.sampler)
 			}
 			p := startGateway(t, t.TempDir(), env...)
-			events := consume(t, p.at.nats, "POSTBACKS")
+			events := consume(t, p.at.NATS, "POSTBACKS")
 			if status, body := p.postWith(oneClick("m"), map[string]string{"traceparent": test.parent}); status != http.StatusOK {
 				t.Fatalf("answered %d %s", status, body)
 			}
@@ -250,10 +250,10 @@ func TestCollectorAway(t *testing.T) {
 	c.refuses(false)
 	eventually(t, "spans arrive", func() bool { deliver(); return len(c.spans()) > 0 })
 	p.terminate()
-	if n := strings.Count(p.log.String(), "traces are not taken by the collector"); n != 1 {
+	if n := strings.Count(p.log.String(), "collector does not accept traces"); n != 1 {
 		t.Errorf("%d lines about the collector that is away:\n%s", n, p.log)
 	}
-	if n := strings.Count(p.log.String(), "traces are taken by the collector again"); n != 1 {
+	if n := strings.Count(p.log.String(), "collector accepts traces again"); n != 1 {
 		t.Errorf("%d lines about its return:\n%s", n, p.log)
 	}
 }
@@ -284,7 +284,7 @@ func TestCollectorHangs(t *testing.T) {
 	if took := time.Since(begin); took > 8*time.Second {
 		t.Errorf("the end took %s", took)
 	}
-	if !strings.Contains(p.log.String(), "the last spans were not taken") {
+	if !strings.Contains(p.log.String(), "could not send the last spans") {
 		t.Errorf("log:\n%s", p.log)
 	}
 }
@@ -352,7 +352,7 @@ func TestTraceOfUnclaimed(t *testing.T) {
 	t.Parallel()
 	c := startCollector(t)
 	p := startGateway(t, t.TempDir(), "GATEWAY_FALLBACK=true", "GATEWAY_OTLP_ENDPOINT="+c.server.URL, soon)
-	js := natstest.JetStream(t, p.at.nats)
+	js := natstest.JetStream(t, p.at.NATS)
 	eventually(t, "the fallback works", func() bool {
 		_, err := js.Consumer(t.Context(), "POSTBACKS", stream.FallbackConsumer)
 		return err == nil
@@ -360,7 +360,7 @@ func TestTraceOfUnclaimed(t *testing.T) {
 	if status, body := p.post(p.secret(), oneClick("m")); status != http.StatusOK {
 		t.Fatalf("answered %d %s", status, body)
 	}
-	m := consume(t, p.at.nats, "POSTBACKS_UNCLAIMED").next()
+	m := consume(t, p.at.NATS, "POSTBACKS_UNCLAIMED").next()
 	store := only(t, c.await(2), tracepb.Span_SPAN_KIND_PRODUCER)
 	if got := m.Headers()["traceparent"]; len(got) != 1 || got[0] != store.parent() {
 		t.Errorf("the unclaimed event has the traceparent %q, expected %q", got, store.parent())

@@ -10,10 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish/monitor"
 )
 
-// unclaimed is what the command is asked for.
+// unclaimed are the options of the command.
 type unclaimed struct {
 	since  time.Duration
 	asJSON bool
@@ -24,16 +26,16 @@ func newUnclaimedCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "unclaimed",
 		Short: "List the subjects of stored events that no consumer asks for",
-		Long: "List the subjects of stored events that match the filter of no consumer on the stream: clicks\n" +
-			"that nobody answers. Consumers that ask for everything, such as an archive, do not count, and\n" +
-			"NATS subscriptions without a consumer are not known to the stream.\n\n" +
-			"With GATEWAY_FALLBACK=true such events are also published to unclaimed.<subject>.",
+		Long: "Lists the subjects of stored events that no consumer of the stream has a filter for: clicks\n" +
+			"that nobody answers. Consumers of all events, such as an archive, do not count. The stream does\n" +
+			"not know NATS subscriptions without a consumer.\n\n" +
+			"With GATEWAY_FALLBACK=true the gateway also publishes such events to unclaimed.<subject>.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if u.since <= 0 {
 				return badUsage(cmd, "--since %s: expected a time such as 24h", u.since)
 			}
-			s, err := loadSome(natsSettings...)
+			s, err := settings.LoadOnly(storeSettings...)
 			if err != nil {
 				return err
 			}
@@ -41,29 +43,29 @@ func newUnclaimedCmd() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&u.asJSON, "json", false, "print one JSON object a line")
-	f.DurationVar(&u.since, "since", monitor.UnclaimedPeriod, "only subjects with an event since so long ago")
+	f.BoolVar(&u.asJSON, "json", false, "print one JSON object per line")
+	f.DurationVar(&u.since, "since", monitor.UnclaimedPeriod, "only subjects with an event within this time")
 	return cmd
 }
 
-func (u *unclaimed) run(ctx context.Context, s *settings, w, warn io.Writer) error {
-	cfg, err := s.readerConfig()
+func (u *unclaimed) run(ctx context.Context, s *settings.Settings, w, warn io.Writer) error {
+	store, err := server.ConsumerStore(s)
 	if err != nil {
 		return err
 	}
-	link, _, err := openStream(ctx, cfg, "postback-gateway unclaimed")
+	link, _, err := openStream(ctx, store, "postback-gateway unclaimed")
 	if err != nil {
 		return err
 	}
 	defer link.NC.Close()
-	found, err := monitor.Unclaimed(ctx, link, cfg.Settings, time.Now().Add(-u.since))
+	found, err := monitor.Unclaimed(ctx, link, store.Config.Settings, time.Now().Add(-u.since))
 	switch {
 	case err != nil:
 		return err
 	case u.asJSON:
 		return printJSON(w, found)
 	case len(found) == 0:
-		fmt.Fprintf(warn, "no subject of the last %s is unclaimed\n", u.since)
+		fmt.Fprintf(warn, "no unclaimed subject in the last %s\n", u.since)
 		return nil
 	default:
 		return printTable(w, found)

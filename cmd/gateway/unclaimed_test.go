@@ -16,12 +16,12 @@ import (
 // TestUnclaimed: the command lists what nobody asks for, and the fallback has it.
 func TestUnclaimed(t *testing.T) {
 	p := startGateway(t, t.TempDir(), "GATEWAY_FALLBACK=true")
-	js := natstest.JetStream(t, p.at.nats)
+	js := natstest.JetStream(t, p.at.NATS)
 	_, err := js.CreateConsumer(t.Context(), "POSTBACKS", jetstream.ConsumerConfig{Durable: "billing", FilterSubject: "postback.v1.*.*.plan.*"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	fallback := consume(t, p.at.nats, "POSTBACKS_UNCLAIMED")
+	fallback := consume(t, p.at.NATS, "POSTBACKS_UNCLAIMED")
 	for _, payload := range []string{"plan:pro", "rate:5", "rate:5"} {
 		if status, text := p.post(p.secret(), simulate.Messenger(simulate.Click{Account: "1", User: "u", Payload: payload})); status != http.StatusOK {
 			t.Fatalf("answered %d %s", status, text)
@@ -39,7 +39,7 @@ func TestUnclaimed(t *testing.T) {
 	if listed, said = p.command("unclaimed", "--json"); !strings.HasPrefix(listed, `{"subject":"postback.v1.messenger.1.rate.5","events":2,"last":"20`) {
 		t.Errorf("listed %s%s", listed, said)
 	}
-	if listed, said = p.command("unclaimed", "--since", "1ns"); listed != "" || said != "no subject of the last 1ns is unclaimed\n" {
+	if listed, said = p.command("unclaimed", "--since", "1ns"); listed != "" || said != "no unclaimed subject in the last 1ns\n" {
 		t.Errorf("listed %s%s", listed, said)
 	}
 	p.terminate()
@@ -50,7 +50,7 @@ func (p *gatewayProcess) command(args ...string) (stdout, stderr string) {
 	p.t.Helper()
 	cmd := exec.Command(p.cmd.Path, args...)
 	cmd.Dir = p.dir
-	cmd.Env = append(p.cmd.Env, "GATEWAY_EMBEDDED_LISTEN="+strings.TrimPrefix(p.at.nats, "nats://"))
+	cmd.Env = append(p.cmd.Env, "GATEWAY_EMBEDDED_LISTEN="+strings.TrimPrefix(p.at.NATS, "nats://"))
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {

@@ -15,7 +15,7 @@ import (
 //
 //	go build -ldflags "-X main.version=v1.2.3 -X main.commit=abcdef"
 //
-// Others are known by what the Go command wrote into the binary.
+// Other builds have what the go command wrote into the binary.
 var version, commit string
 
 const unknownBuild = "unknown"

@@ -151,7 +151,7 @@ func TestAlertsAreTested(t *testing.T) {
 func TestMetricsAreDocumented(t *testing.T) {
 	p := startGateway(t, t.TempDir())
 	p.post(p.secret(), simulate.Messenger(simulate.Click{Account: "1", User: "u", Payload: "a"}))
-	_, scrape := p.get(p.at.admin + "/metrics")
+	_, scrape := p.get(p.at.Admin + "/metrics")
 	p.terminate()
 	documented := found(readText(t, "../../docs/metrics.md"), "(?m)^\\| `(gateway_\\w+)`(?:, `gateway_\\w+`)* \\|")
 	shown := found(scrape, `(?m)^# TYPE (gateway_\w+) `)

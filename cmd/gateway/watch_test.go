@@ -20,6 +20,7 @@ import (
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/schema"
 )
 
 // TestWatch runs the real Prometheus (PROMETHEUS is its path) with the rules of
@@ -93,12 +94,15 @@ func startWatched(t *testing.T) *watched {
 	w.embedded = start()
 	w.clustered = start("GATEWAY_NATS_URL=" + w.cluster.URL())
 	w.relays = start("GATEWAY_NATS_URL="+behind.URL(), "GATEWAY_RELAY=true")
-	if _, err := natstest.JetStream(t, w.embedded.at.nats).CreateConsumer(t.Context(), "POSTBACKS",
+	if _, err := natstest.JetStream(t, w.embedded.at.NATS).CreateConsumer(t.Context(), "POSTBACKS",
 		jetstream.ConsumerConfig{Durable: "billing", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
 		t.Fatal(err)
 	}
-	for _, platform := range []string{"messenger", "instagram", "whatsapp"} {
-		files, err := filepath.Glob("../../ingest/testdata/" + platform + "/*.json")
+	for _, platform := range schema.Platforms() {
+		if platform.Webhook != schema.UnknownPlatform {
+			continue // the samples are posted to Meta's webhook
+		}
+		files, err := filepath.Glob("../../ingest/testdata/" + platform.Name + "/*.json")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,8 +139,8 @@ func (w *watched) post() {
 		p.post("wrong", body[:min(len(body), 500)])
 		p.send(body, "")
 		p.send([]byte(" "+string(body[:min(len(body), 500)])), simulate.Sign(watchedSecret, body[:min(len(body), 500)]))
-		p.get(p.at.webhook + "/webhooks/meta?hub.mode=subscribe&hub.verify_token=v&hub.challenge=c")
-		p.get(p.at.webhook + "/favicon.ico")
+		p.get(p.at.Webhook + "/webhooks/meta?hub.mode=subscribe&hub.verify_token=v&hub.challenge=c")
+		p.get(p.at.Webhook + "/favicon.ico")
 		for _, sample := range w.samples {
 			p.post(watchedSecret, sample)
 		}
@@ -147,7 +151,7 @@ func (w *watched) post() {
 // send posts a body with a signature of the test's own; an empty one is left out.
 func (p *gatewayProcess) send(body []byte, signature string) {
 	p.t.Helper()
-	request, err := http.NewRequest(http.MethodPost, p.at.webhook+"/webhooks/meta", bytes.NewReader(body))
+	request, err := http.NewRequest(http.MethodPost, p.at.Webhook+"/webhooks/meta", bytes.NewReader(body))
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -158,7 +162,7 @@ func (p *gatewayProcess) send(body []byte, signature string) {
 }
 
 // instance is the gateway's name in Prometheus.
-func (p *gatewayProcess) instance() string { return strings.TrimPrefix(p.at.admin, "http://") }
+func (p *gatewayProcess) instance() string { return strings.TrimPrefix(p.at.Admin, "http://") }
 
 // prometheusProcess is a Prometheus of its own.
 type prometheusProcess struct {

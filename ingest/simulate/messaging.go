@@ -9,40 +9,38 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// MessagingKinds are the kinds of clicks that Messenger and Instagram have.
-func MessagingKinds() []schema.Kind {
-	return []schema.Kind{schema.KindButton, schema.KindQuickReply, schema.KindReferral, schema.KindOptin}
-}
+// messagingKinds are the kinds of clicks that Messenger and Instagram have.
+var messagingKinds = []schema.Kind{schema.KindButton, schema.KindQuickReply, schema.KindReferral, schema.KindOptin}
 
-// Messenger returns the body of one delivery with the clicks, each in an item of
-// its own of one entry. It panics where a kind is not one of [MessagingKinds].
-func Messenger(clicks ...Click) []byte { return messengerDialect.delivery(clicks) }
+// Messenger returns the body of one delivery with one entry, which has an item for each
+// click. It panics if the platform does not have a click's kind.
+func Messenger(clicks ...Click) []byte { return messenger.delivery(clicks) }
 
 // Instagram returns the body of one delivery, as [Messenger] does.
-func Instagram(clicks ...Click) []byte { return instagramDialect.delivery(clicks) }
+func Instagram(clicks ...Click) []byte { return instagram.delivery(clicks) }
 
-// dialect is what differs between the platforms that deliver messaging items.
-type dialect struct {
+// messagingPlatform is what differs between the platforms with messaging items.
+type messagingPlatform struct {
 	object   string
 	idPrefix string // of a message's id
 	link     string // the source of a referral by the platform's links
 }
 
 var (
-	messengerDialect = dialect{object: "page", idPrefix: "m_", link: "SHORTLINK"}
-	instagramDialect = dialect{object: "instagram", idPrefix: "aWdfZAG1faXRlbToxOklHTWVzc2FnZAUlE", link: "SHORTLINKS"}
+	messenger = messagingPlatform{object: "page", idPrefix: "m_", link: "SHORTLINK"}
+	instagram = messagingPlatform{object: "instagram", idPrefix: "aWdfZAG1faXRlbToxOklHTWVzc2FnZAUlE", link: "SHORTLINKS"}
 )
 
-func (d dialect) delivery(clicks []Click) []byte {
+func (p messagingPlatform) delivery(clicks []Click) []byte {
 	items := make([]any, len(clicks))
 	for i, c := range clicks {
-		items[i] = d.item(c)
+		items[i] = p.item(c)
 	}
 	entry := map[string]any{"id": clicks[0].Account, "time": time.Now().UnixMilli(), "messaging": items}
-	return encode(map[string]any{"object": d.object, "entry": []any{entry}})
+	return encode(map[string]any{"object": p.object, "entry": []any{entry}})
 }
 
-func (d dialect) item(c Click) map[string]any {
+func (p messagingPlatform) item(c Click) map[string]any {
 	item := map[string]any{
 		"sender":    present(map[string]any{"id": c.User, "user_ref": c.UserRef}),
 		"recipient": map[string]any{"id": c.Account},
@@ -50,24 +48,24 @@ func (d dialect) item(c Click) map[string]any {
 	}
 	switch c.Kind {
 	case "", schema.KindButton:
-		item["postback"] = d.withReferral(c, map[string]any{"mid": c.id(d.idPrefix), "title": c.Title, "payload": c.Payload})
+		item["postback"] = p.withReferral(c, map[string]any{"mid": c.id(p.idPrefix), "title": c.Title, "payload": c.Payload})
 	case schema.KindQuickReply:
-		item["message"] = d.withReferral(c, map[string]any{
-			"mid": c.id(d.idPrefix), "text": c.Title, "quick_reply": map[string]any{"payload": c.Payload},
+		item["message"] = p.withReferral(c, map[string]any{
+			"mid": c.id(p.idPrefix), "text": c.Title, "quick_reply": map[string]any{"payload": c.Payload},
 		})
 	case schema.KindReferral:
-		item["referral"] = d.referral(c)
+		item["referral"] = p.referral(c)
 	case schema.KindOptin:
 		c.optin(item)
 	default:
-		panic(fmt.Sprintf("simulate: %s has no click of the kind %q", d.object, c.Kind))
+		panic(fmt.Sprintf("simulate: %s has no click of the kind %q", p.object, c.Kind))
 	}
 	return item
 }
 
-// optin makes the item that of a marketing message where there is a payload, or
-// else that of a plugin on a web page, which names a person without an id in the
-// opt-in and has no sender then.
+// optin makes the item an opt-in: to a marketing message if the click has a payload, else
+// by a plugin on a web page. The plugin names a person without an id inside the opt-in,
+// and has no sender then.
 func (c Click) optin(item map[string]any) {
 	optin := present(map[string]any{"ref": c.Ref, "user_ref": c.UserRef})
 	if c.Payload != "" {
@@ -83,18 +81,18 @@ func (c Click) optin(item map[string]any) {
 	}
 }
 
-func (d dialect) withReferral(c Click, to map[string]any) map[string]any {
+func (p messagingPlatform) withReferral(c Click, to map[string]any) map[string]any {
 	if c.Ref != "" {
-		to["referral"] = d.referral(c)
+		to["referral"] = p.referral(c)
 	}
 	return to
 }
 
-func (d dialect) referral(c Click) map[string]any {
-	return present(map[string]any{"ref": c.Ref, "source": d.link, "type": "OPEN_THREAD"})
+func (p messagingPlatform) referral(c Click) map[string]any {
+	return present(map[string]any{"ref": c.Ref, "source": p.link, "type": "OPEN_THREAD"})
 }
 
-// present leaves out what is empty.
+// present removes empty fields.
 func present(fields map[string]any) map[string]any {
 	for name, value := range fields {
 		if value == "" {

@@ -11,8 +11,8 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// TestAsThePlatform: a simulated delivery has the fields of one that the platform
-// sent, no more and no fewer, and each of the same type.
+// TestAsThePlatform: a simulated delivery has exactly the fields of the platform's, with
+// the same types.
 func TestAsThePlatform(t *testing.T) {
 	click := func(kind schema.Kind) Click {
 		return Click{Kind: kind, Account: "1", User: "2", Title: "T", Payload: "p"}

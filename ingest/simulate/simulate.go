@@ -1,6 +1,6 @@
-// Package simulate writes webhook requests as the platforms do: realistic, with
-// their escapes, and correctly signed. gateway send and gateway demo post them,
-// and tests and benchmarks.
+// Package simulate makes webhook requests like those of the platforms: realistic, with
+// the platforms' escapes, and correctly signed. gateway send, gateway demo, tests and
+// benchmarks post them.
 package simulate
 
 import (
@@ -21,19 +21,19 @@ import (
 
 // Click is what a person did.
 type Click struct {
-	// Kind is a button where it is empty. A platform has some of the kinds.
+	// Kind is a button if it is empty. Each platform has some of the kinds.
 	Kind    schema.Kind
 	Account string
 	User    string
-	// UserRef is Meta's user_ref: a person who is not known by an id yet.
+	// UserRef is Meta's user_ref: a person whose id is not known yet.
 	UserRef string
 	Title   string
-	// Payload is what the bot's developer put behind the button. A referral has
-	// none; an opt-in with one is that of a marketing message.
+	// Payload is what the bot's developer put behind the button. Referrals have none. An
+	// opt-in with a payload is one to a marketing message.
 	Payload string
-	// Ref makes the click one that came by a link with this referral parameter.
+	// Ref is the parameter of the link by which the person came.
 	Ref string
-	// ID is the message's id; a random one where it is empty, as for a new click.
+	// ID is the message's id. If it is empty, a random one is used, as for a new click.
 	// Referrals and opt-ins have none.
 	ID string
 	At time.Time
@@ -53,7 +53,7 @@ func (c Click) at() time.Time {
 	return c.At
 }
 
-// Request returns a POST of body to the webhook of Meta at base, such as
+// Request returns a POST of body to Meta's webhook at base, such as
 // http://127.0.0.1:8080, signed with the app secret.
 func Request(base, secret string, body []byte) (*http.Request, error) {
 	r, err := http.NewRequest(http.MethodPost, base+"/webhooks/meta", bytes.NewReader(body))

@@ -11,14 +11,12 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// TelegramKinds are the kinds of clicks that Telegram has. A button is the Start
-// button of a bot, and a referral a deep link that was followed.
-func TelegramKinds() []schema.Kind {
-	return []schema.Kind{schema.KindInlineButton, schema.KindButton, schema.KindReferral}
-}
+// telegramKinds are the kinds of clicks that Telegram has. A button is the Start button of
+// a bot, and a referral is a deep link.
+var telegramKinds = []schema.Kind{schema.KindInlineButton, schema.KindButton, schema.KindReferral}
 
-// Telegram returns an update with the click. Account has no place in it: the bot's
-// name is in the webhook's path. It panics where the kind is not one of [TelegramKinds].
+// Telegram returns an update with the click. It does not contain the account: the bot's
+// name is in the webhook's path. It panics if Telegram does not have the click's kind.
 func Telegram(c Click) []byte {
 	switch c.Kind {
 	case "", schema.KindInlineButton:
@@ -88,7 +86,7 @@ func (c Click) telegramChat() map[string]any {
 	return map[string]any{"id": c.telegramUserID(), "type": "private", "first_name": "Sheena", "last_name": "Nelson"}
 }
 
-// telegramUserID is a number, as Telegram sends it, where User is one.
+// telegramUserID is a number, as Telegram sends it, if User is one.
 func (c Click) telegramUserID() any {
 	if _, err := strconv.ParseInt(c.User, 10, 64); err != nil {
 		return c.User

@@ -10,16 +10,14 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// WhatsAppKinds are the kinds of clicks that WhatsApp has.
-func WhatsAppKinds() []schema.Kind {
-	return []schema.Kind{schema.KindButton, schema.KindList, schema.KindTemplateButton, schema.KindFlow, schema.KindReferral}
-}
+// whatsappKinds are the kinds of clicks that WhatsApp has.
+var whatsappKinds = []schema.Kind{schema.KindButton, schema.KindList, schema.KindTemplateButton, schema.KindFlow, schema.KindReferral}
 
-// WhatsApp returns the body of one delivery with the clicks, each in a message of
-// its own of one change. Account is the phone number id, User the phone number. The
-// payload of a flow is the JSON that it ends with; any other text becomes the
-// answer's action. A referral is a first message of a person who tapped an ad, where
-// Payload and Ref have no place. It panics where a kind is not one of [WhatsAppKinds].
+// WhatsApp returns the body of one delivery with one change, which has a message for each
+// click. Account is the phone number id, User the phone number. The payload of a flow is
+// the JSON of its answer; any other text becomes the answer's action. A referral is the
+// first message of a person who tapped an ad, without Payload and Ref. It panics if
+// WhatsApp does not have a click's kind.
 func WhatsApp(clicks ...Click) []byte {
 	var messages, contacts []any
 	known := make(map[string]bool)
@@ -55,7 +53,7 @@ func (c Click) whatsappMessage() map[string]any {
 	return message
 }
 
-// whatsappContent is what of a message is particular to the kind.
+// whatsappContent returns the members of a message that depend on the kind.
 func (c Click) whatsappContent() map[string]any {
 	switch c.Kind {
 	case "", schema.KindButton:
@@ -81,7 +79,7 @@ func whatsappAd() map[string]any {
 	}
 }
 
-// interactive is a message with a reply of a type.
+// interactive returns a message with a reply of a type.
 func interactive(kind string, reply map[string]any) map[string]any {
 	return map[string]any{"type": "interactive", "interactive": map[string]any{"type": kind, kind: reply}}
 }
@@ -97,5 +95,5 @@ func (c Click) flowAnswer() string {
 // displayNumber is the business's phone number as people see it.
 const displayNumber = "15550783881"
 
-// scopedID is the business-scoped user id, which WhatsApp sends beside the number.
+// scopedID is the business-scoped user id, which WhatsApp sends next to the number.
 func (c Click) scopedID() string { return "US." + c.User }

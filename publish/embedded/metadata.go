@@ -77,7 +77,7 @@ func globEscape(path string) string {
 }
 
 // repair reports whether the server will know the consumers of the stream.
-func (m *metadata) repair() (complete bool, err error) {
+func (m metadata) repair() (complete bool, err error) {
 	consumers, err := os.ReadDir(filepath.Join(m.dir, consumersDir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return true, err
@@ -93,7 +93,7 @@ func (m *metadata) repair() (complete bool, err error) {
 
 // repairStream reports whether the settings of the stream are known. Where they are
 // not, the server recovers the messages when the stream is created again.
-func (m *metadata) repairStream() (known bool, err error) {
+func (m metadata) repairStream() (known bool, err error) {
 	var info server.FileStreamInfo
 	switch err := m.read(m.dir, &info); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -105,10 +105,9 @@ func (m *metadata) repairStream() (known bool, err error) {
 	return false, errors.Join(m.setAside(follows, m.dir, server.JetStreamMetaFile), m.discardSum(m.dir))
 }
 
-func (m *metadata) repairConsumer(name string) error {
-	dir, log := filepath.Join(m.dir, consumersDir, name), m.log
-	defer func() { m.log = log }()
-	m.log = log.With(slog.String("consumer", name))
+func (m metadata) repairConsumer(name string) error {
+	dir := filepath.Join(m.dir, consumersDir, name)
+	m.log = m.log.With(slog.String("consumer", name))
 	var info server.FileConsumerInfo
 	switch err := m.read(dir, &info); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -127,7 +126,7 @@ func (m *metadata) repairConsumer(name string) error {
 
 // repairState sets aside what does not tell which messages the consumer has
 // acknowledged: all messages are delivered again then.
-func (m *metadata) repairState(dir string, policy server.DeliverPolicy) error {
+func (m metadata) repairState(dir string, policy server.DeliverPolicy) error {
 	state, err := os.ReadFile(filepath.Join(dir, consumerState))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && (len(state) == 0 || validState(state)) {
 		return nil // the server takes an empty file for the beginning
@@ -149,7 +148,7 @@ func (m *metadata) repairState(dir string, policy server.DeliverPolicy) error {
 }
 
 // read decodes the metadata in dir into info.
-func (m *metadata) read(dir string, info any) error {
+func (m metadata) read(dir string, info any) error {
 	text, err := os.ReadFile(filepath.Join(dir, server.JetStreamMetaFile))
 	if err != nil {
 		return err
@@ -160,7 +159,7 @@ func (m *metadata) read(dir string, info any) error {
 // repairSum writes the checksum that belongs to metadata that can be read. The server
 // replaces the two files one after the other, and refuses the metadata when a crash
 // comes in between. key is what the server derives the key of the hash from.
-func (m *metadata) repairSum(dir, key string) error {
+func (m metadata) repairSum(dir, key string) error {
 	text, err := os.ReadFile(filepath.Join(dir, server.JetStreamMetaFile))
 	if err != nil {
 		return err
@@ -184,7 +183,7 @@ func (m *metadata) repairSum(dir, key string) error {
 }
 
 // discardSum removes the checksum of settings that were set aside.
-func (m *metadata) discardSum(dir string) error {
+func (m metadata) discardSum(dir string) error {
 	err := os.Remove(filepath.Join(dir, server.JetStreamMetaFileSum))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -193,7 +192,7 @@ func (m *metadata) discardSum(dir string) error {
 }
 
 // setAside moves a file of dir to where the server does not find it.
-func (m *metadata) setAside(follows, dir, name string) error {
+func (m metadata) setAside(follows, dir, name string) error {
 	relative, err := filepath.Rel(m.dir, filepath.Join(dir, name))
 	if err != nil {
 		return err

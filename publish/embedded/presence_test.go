@@ -122,48 +122,7 @@ func TestStoreThatTheServerChanges(t *testing.T) {
 			}
 		}
 	}()
-	for name, change := range map[string]func() error{
-		"purge":      func() error { return stream.Purge(t.Context()) },
-		"purge some": func() error { return stream.Purge(t.Context(), jetstream.WithPurgeKeep(1)) },
-		"recreate": func() error {
-			if err := js.DeleteStream(t.Context(), "S"); err != nil {
-				return err
-			}
-			_, err := js.CreateStream(t.Context(), testStream)
-			return err
-		},
-		"another": func() error {
-			_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "A", Subjects: []string{"a"}})
-			return err
-		},
-		"in memory": func() error {
-			_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "M", Subjects: []string{"m"}, Storage: jetstream.MemoryStorage})
-			return err
-		},
-		"blocks": func() error {
-			for range 40 { // of 8 MiB at most
-				if _, err := js.Publish(t.Context(), "s", bytes.Repeat([]byte("x"), 1<<20-1000)); err != nil {
-					return err
-				}
-			}
-			return stream.Purge(t.Context(), jetstream.WithPurgeKeep(2))
-		},
-		"erase": func() error {
-			info, err := stream.Info(t.Context())
-			if err != nil {
-				return err
-			}
-			return stream.SecureDeleteMsg(t.Context(), info.State.LastSeq)
-		},
-		"start again": func() error {
-			s.running.Load().Shutdown()
-			natstest.Eventually(t, "a server", func() bool {
-				_, err := js.Publish(t.Context(), "s", nil)
-				return err == nil
-			})
-			return nil
-		},
-	} {
+	for name, change := range serverChanges(t, s, js, stream) {
 		publishSome(t, js, 3)
 		if err := change(); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -215,5 +174,51 @@ func TestVolumeMountedOver(t *testing.T) {
 	wantReplaced(t, s)
 	if _, err := os.Stat(filepath.Join(mnt, "nats")); err == nil {
 		t.Error("the server was started again in the mounted volume")
+	}
+}
+
+// serverChanges are by name.
+func serverChanges(t *testing.T, s *Server, js jetstream.JetStream, stream jetstream.Stream) map[string]func() error {
+	return map[string]func() error{
+		"purge":      func() error { return stream.Purge(t.Context()) },
+		"purge some": func() error { return stream.Purge(t.Context(), jetstream.WithPurgeKeep(1)) },
+		"recreate": func() error {
+			if err := js.DeleteStream(t.Context(), "S"); err != nil {
+				return err
+			}
+			_, err := js.CreateStream(t.Context(), testStream)
+			return err
+		},
+		"another": func() error {
+			_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "A", Subjects: []string{"a"}})
+			return err
+		},
+		"in memory": func() error {
+			_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "M", Subjects: []string{"m"}, Storage: jetstream.MemoryStorage})
+			return err
+		},
+		"blocks": func() error {
+			for range 40 { // of 8 MiB at most
+				if _, err := js.Publish(t.Context(), "s", bytes.Repeat([]byte("x"), 1<<20-1000)); err != nil {
+					return err
+				}
+			}
+			return stream.Purge(t.Context(), jetstream.WithPurgeKeep(2))
+		},
+		"erase": func() error {
+			info, err := stream.Info(t.Context())
+			if err != nil {
+				return err
+			}
+			return stream.SecureDeleteMsg(t.Context(), info.State.LastSeq)
+		},
+		"start again": func() error {
+			s.running.Load().Shutdown()
+			natstest.Eventually(t, "a server", func() bool {
+				_, err := js.Publish(t.Context(), "s", nil)
+				return err == nil
+			})
+			return nil
+		},
 	}
 }

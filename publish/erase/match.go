@@ -30,7 +30,7 @@ func (p *Person) filters(cfg *stream.Settings, spec *stream.Spec) []string {
 		return []string{strings.Join([]string{root, p.Platform, account, "*", "*"}, ".")}
 	}
 	filters := []string{root + "." + p.Platform + ".*"}
-	if p.Platform != schema.Telegram {
+	if schema.WebhookOf(p.Platform) == schema.UnknownPlatform {
 		filters = append(filters, root+"."+schema.UnknownPlatform+".*")
 	}
 	return filters

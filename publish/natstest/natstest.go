@@ -137,6 +137,10 @@ func (s *Server) StreamDir(stream string) string {
 // URL is where clients connect.
 func (s *Server) URL() string { return "nats://127.0.0.1:" + strconv.Itoa(s.port) }
 
+// givenPorts are those that this process has got from FreePort. Servers that tests
+// start in parallel do not listen yet when the next one asks for a port.
+var givenPorts sync.Map
+
 // FreePort returns a port of the loopback that nothing listens on now. It is
 // below those that the kernel gives to outgoing connections: one of them could
 // take the port while the server that belongs there is down.
@@ -144,6 +148,9 @@ func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
 		port := 10_000 + rand.IntN(22_000)
+		if _, taken := givenPorts.LoadOrStore(port, true); taken {
+			continue
+		}
 		if l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
 			_ = l.Close()
 			return port

@@ -1,12 +1,12 @@
-// Package schematest checks in tests that what is published is an event: it
-// validates against the JSON Schema and its subject is a subject. Consumers can
-// use it to test what they make of events.
+// Package schematest checks published messages in tests: the event against the JSON
+// Schema, and the subject against the rules for subjects. Consumers can use it too.
 package schematest
 
 import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 
@@ -28,8 +28,8 @@ var compiled = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	return c.Compile("event.v1.schema.json")
 })
 
-// Event fails the test where data is no event by event.v1.schema.json, or where a
-// parser that knows float64 only could not read it.
+// Event fails the test if data is not an event by event.v1.schema.json, or if a parser with
+// only float64 numbers cannot read it.
 func Event(t testing.TB, data []byte) {
 	t.Helper()
 	s, err := compiled()
@@ -49,12 +49,12 @@ func Event(t testing.TB, data []byte) {
 	}
 }
 
-var subject = regexp.MustCompile(`^([A-Za-z0-9_-]+\.)+(messenger|instagram|whatsapp|telegram)\.` +
+var subject = regexp.MustCompile(`^([A-Za-z0-9_-]+\.)+(` + strings.Join(schema.PlatformNames(), "|") + `)\.` +
 	`([A-Za-z0-9_-]|=[0-9A-F]{2})+\.` + payloadToken + `\.` + payloadToken + `$`)
 
 const payloadToken = `(=id|=long|=json|=query|=referral|=optin|([A-Za-z0-9_-]|=[0-9A-F]{2}){1,48})`
 
-// Subject fails the test where name is no subject of an event below some root.
+// Subject fails the test if name is not the subject of an event below some root.
 func Subject(t testing.TB, name string) {
 	t.Helper()
 	if !subject.MatchString(name) {

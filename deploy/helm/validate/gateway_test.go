@@ -100,7 +100,7 @@ func TestEveryVariableIsASetting(t *testing.T) {
 			short, ours := strings.CutPrefix(name, "GATEWAY_")
 			base, file := strings.CutSuffix(short, "_FILE")
 			if s, ok := known[base]; ours && (!ok || file && !s.secret) {
-				t.Errorf("%s is no setting of the gateway", name)
+				t.Errorf("%s is not a setting of the gateway", name)
 			}
 		}
 	})
@@ -151,7 +151,7 @@ func TestEverySettingIsAValue(t *testing.T) {
 		for name := range values.at(t, path) {
 			in = append(in, name)
 			if _, ok := known[name]; !ok {
-				t.Errorf("values.yaml has %s.%s, which is no setting", path, name)
+				t.Errorf("values.yaml has %s.%s, which is not a setting", path, name)
 			}
 		}
 	}
@@ -242,7 +242,7 @@ func contentFor(path string) string {
 func TestTheGatewayTakesTheSettings(t *testing.T) {
 	forEachSet(t, func(t *testing.T, m manifests) {
 		out, err := command(t, inside(t, m, t.TempDir()), "config").CombinedOutput()
-		if err != nil || strings.Contains(string(out), "is no setting") {
+		if err != nil || strings.Contains(string(out), "is not a setting") {
 			t.Errorf("gateway config: %v\n%s", err, out)
 		}
 	})

@@ -1,0 +1,169 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/mux"
+)
+
+// ServeHTTP implements [http.Handler]. It turns the error of a handler into the
+// response and counts the request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start, status := time.Now(), http.StatusOK
+	req := s.route(r)
+	if err := s.handle(w, req); err != nil {
+		p := problemOf(err)
+		p.write(w)
+		status = p.Status
+	}
+	s.metrics.countRequest(req.handler, status, time.Since(start))
+}
+
+// route finds the webhook and the handler of a request. It calls Match because
+// mux.Router.ServeHTTP copies every request twice and redirects unclean paths.
+func (s *Server) route(r *http.Request) *request {
+	req := &request{Request: r, handler: "not_found", handle: respondNotFound}
+	var match mux.RouteMatch
+	if !s.router.Match(r, &match) {
+		return req
+	}
+	hook := s.hooks[match.Route.GetName()]
+	account := match.Vars[hook.account]
+	if hook.accountExists != nil && !hook.accountExists(s.secrets.Load(), account) {
+		return req
+	}
+	req.hook, req.account = hook, account
+	switch {
+	case r.Method == http.MethodPost:
+		req.handler, req.handle = hook.name, (*Server).deliver
+	case r.Method == http.MethodGet && hook.get != nil:
+		req.handler, req.handle = hook.name+"_handshake", hook.get
+	default:
+		req.handler, req.handle = "method_not_allowed", respondMethodNotAllowed
+	}
+	return req
+}
+
+// handle calls the handler and turns a panic into an error. Without it, net/http would
+// close the connection, and every other request on it would fail.
+func (s *Server) handle(w http.ResponseWriter, r *request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.logPanic(p, r.handler)
+		}
+	}()
+	return r.handle(s, w, r)
+}
+
+// logPanic returns the error to answer the request with.
+func (s *Server) logPanic(p any, handler string) error {
+	s.log.Error("panic while handling a request: this is a fault in the gateway, report it",
+		"handler", handler, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	return errInternal
+}
+
+// deliver processes one POST from a platform. Anybody can send one, so it costs next to
+// nothing and is not logged as a delivery until the sender is authenticated.
+func (s *Server) deliver(w http.ResponseWriter, r *request) error {
+	received := time.Now()
+	if err := s.checkHeaders(r); err != nil {
+		return err
+	}
+	checkBody, err := r.hook.authenticate(s.secrets.Load(), r)
+	if err != nil {
+		return s.reject(r, err)
+	}
+	body := s.newBody()
+	defer body.release()
+	err = s.readBody(w, r, body)
+	if checkBody != nil { // not authenticated yet
+		if err != nil {
+			return err
+		}
+		if err := checkBody(body.bytes); err != nil {
+			return s.reject(r, err)
+		}
+	}
+	d := &delivery{hook: r.hook, received: received}
+	d.account, d.includeRaw = r.account, s.cfg.IncludeRaw
+	ctx := r.Context()
+	if s.cfg.Tracer != nil {
+		ctx = s.startSpan(r, d)
+	}
+	if err == nil {
+		err = s.process(ctx, d, body)
+	}
+	return s.respond(ctx, w, d, err)
+}
+
+// process decodes a delivery and publishes its items. Only here it occupies a slot.
+// The error is what to answer; nil only if every item is stored.
+func (s *Server) process(ctx context.Context, d *delivery, body *body) (err error) {
+	defer func() { // already here, so that the delivery has its log line and its span
+		if p := recover(); p != nil {
+			err = s.logPanic(p, d.hook.name)
+			d.storeErr = err
+		}
+	}()
+	select {
+	case s.slots <- struct{}{}:
+	default: // the platform delivers again; in a queue it would only wait for its timeout
+		return errBusy
+	}
+	s.metrics.inFlight.Inc()
+	defer func() {
+		s.metrics.inFlight.Dec()
+		<-s.slots
+	}()
+	if err := body.reserveDecoded(); err != nil {
+		return err
+	}
+	d.receivedAt = s.cfg.Now().UTC().Truncate(time.Millisecond)
+	d.isUTF8 = utf8.Valid(body.bytes)
+	d.hook.decode(&d.batch, body.bytes)
+	if d.surplus > 0 {
+		d.deadLetterSurplus(d.hook.name, body.bytes)
+	}
+	return s.publish(ctx, d)
+}
+
+// publish stores the items of a delivery. It does not stop when the caller hangs up:
+// the platform would deliver everything again.
+func (s *Server) publish(ctx context.Context, d *delivery) error {
+	if len(d.items) > 0 {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.PublishTimeout)
+		defer cancel()
+		d.outcomes, d.storeErr = s.publisher.Publish(ctx, d.items)
+	}
+	d.count()
+	s.metrics.countItems(d)
+	s.logConflicts(d)
+	switch {
+	case d.storeErr != nil:
+		return errStore
+	case d.notJSON: // and stored as a dead letter
+		return errNotJSON
+	default:
+		return nil
+	}
+}
+
+// respond writes the log line and ends the span of a delivery. It answers 200 if err
+// is nil; otherwise err is returned as what to answer.
+func (s *Server) respond(ctx context.Context, w http.ResponseWriter, d *delivery, err error) error {
+	s.logDelivery(ctx, d, err)
+	if d.span != nil {
+		d.endSpan(err)
+	}
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(d.counts.json()) // an error means that the caller hung up
+	return nil
+}

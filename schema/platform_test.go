@@ -1,0 +1,46 @@
+package schema
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The documents for consumers list the platforms too, in the same order.
+func TestPlatformsInDocuments(t *testing.T) {
+	var document struct {
+		Properties struct {
+			Data struct {
+				Properties struct {
+					Platform struct{ Enum []string }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(JSONSchema, &document); err != nil {
+		t.Fatal(err)
+	}
+	if got := document.Properties.Data.Properties.Platform.Enum; !slices.Equal(got, PlatformNames()) {
+		t.Errorf("event.v1.schema.json lists %v, expected %v", got, PlatformNames())
+	}
+	asyncapi, err := os.ReadFile("../docs/asyncapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.Join(PlatformNames(), ", ")
+	for _, enum := range []string{"enum: [" + names + "]", "enum: [" + names + ", " + UnknownPlatform + "]"} {
+		if !strings.Contains(string(asyncapi), enum) {
+			t.Errorf("docs/asyncapi.yaml lacks %s", enum)
+		}
+	}
+}
+
+func TestWebhookOf(t *testing.T) {
+	for platform, want := range map[string]string{WhatsApp: UnknownPlatform, Telegram: Telegram, "other": ""} {
+		if got := WebhookOf(platform); got != want {
+			t.Errorf("WebhookOf(%q) = %q, want %q", platform, got, want)
+		}
+	}
+}
