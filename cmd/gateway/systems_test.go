@@ -43,7 +43,7 @@ func buildForOthers(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	replace := make(map[string]string)
-	for _, folder := range []string{".", "../../publish", "../../publish/embedded"} {
+	for _, folder := range []string{".", "../../publish/monitor", "../../publish/embedded"} {
 		others, err := filepath.Glob(folder + "/*_other.go")
 		if err != nil {
 			t.Fatal(err)
