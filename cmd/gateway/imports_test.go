@@ -65,8 +65,7 @@ var internals = map[string][]string{
 	"admin":                 {},
 	"compare":               {"ingest/simulate"},
 	"reload":                {internal + "settings"},
-	"server": {internal + "admin", internal + "reload", internal + "settings", internal + "tracing", "ingest", "publish", "publish/embedded",
-		"publish/fallback", "publish/monitor", "publish/relay", "publish/stream"},
+	"server":                {internal + "admin", internal + "reload", internal + "settings", internal + "tracing", "ingest", "publish", "publish/embedded", "publish/fallback", "publish/monitor", "publish/relay", "publish/stream"},
 }
 
 // folder returns the path within the module, and its first part.

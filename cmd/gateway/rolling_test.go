@@ -87,8 +87,8 @@ func (b *balancer) pass(client net.Conn) {
 		_ = client.Close()
 		return
 	}
-	go relay(server, client)
-	relay(client, server)
+	go passOn(server, client)
+	passOn(client, server)
 }
 
 func (b *balancer) dial() (conn net.Conn, err error) {
@@ -110,8 +110,8 @@ func (b *balancer) dial() (conn net.Conn, err error) {
 	return nil, err
 }
 
-// relay copies until one side ends, and resets the other where it was reset.
-func relay(to, from net.Conn) {
+// passOn copies until one side ends, and resets the other where it was reset.
+func passOn(to, from net.Conn) {
 	if _, err := io.Copy(to, from); err != nil {
 		_ = to.(*net.TCPConn).SetLinger(0)
 		_ = to.Close()

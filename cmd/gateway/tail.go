@@ -72,8 +72,8 @@ func newTailCmd() *cobra.Command {
 // storeSettings match the settings that a command needs to read the stream.
 var storeSettings = []string{"GATEWAY_NATS_*", "GATEWAY_EMBEDDED_*", "GATEWAY_SUBJECT_ROOT", "GATEWAY_STREAM"}
 
-// openStream connects as a consumer does and returns the stream's state. The caller closes
-// the connection.
+// openStream connects as a consumer does and returns the stream's settings. The caller
+// closes the connection.
 func openStream(ctx context.Context, store server.Store, name string) (*natsconn.Link, *jetstream.StreamInfo, error) {
 	link, err := natsconn.Dial(store.Config.Config, name)
 	if err != nil {
@@ -133,8 +133,8 @@ func (t *tail) follow(ctx context.Context, link *natsconn.Link, info *jetstream.
 	}
 }
 
-// open finds where to start. NATS cannot return the last n messages of a filter, so this
-// goes back twice as far each time until there are enough; skip is the surplus.
+// open finds where to start. A stream has no request for the last n messages of a filter.
+// So open goes back twice as far each time until there are enough, and skip is the surplus.
 func (t *tail) open(ctx context.Context, link *natsconn.Link, info *jetstream.StreamInfo) (_ *stream.Reader, skip uint64, _ error) {
 	cfg := stream.ReaderConfig{Stream: info.Config.Name, Follow: true, Inspects: "tail"}
 	if t.filter != "" {

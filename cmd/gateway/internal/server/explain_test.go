@@ -22,10 +22,10 @@ func TestEveryFieldHasAVariable(t *testing.T) {
 	for _, row := range new(settings.Settings).Table() {
 		known = append(known, row.Name)
 	}
-	config := reflect.VisibleFields(reflect.TypeFor[publish.Config]())
+	config := reflect.TypeFor[publish.Config]()
 	for _, names := range []variables{clusterVariables, embeddedVariables} {
 		fields := 0
-		for _, field := range config {
+		for _, field := range reflect.VisibleFields(config) {
 			if !field.IsExported() || field.Anonymous {
 				continue
 			}
