@@ -140,15 +140,15 @@ func (g *gateway) startPublisher(ctx context.Context, cfg publish.Config, names 
 	g.onStop("publisher", publisher.Close)
 	g.ready.AddCheck("store", func(ctx context.Context) error { return names.explain(publisher.Ready(ctx)) })
 	if !cfg.Relayed {
-		g.startFallback(publisher.Monitor())
+		g.startFallback(publisher.Monitor(), names)
 	}
 	return nil
 }
 
 // startFallback starts the fallback, if it is set, where consumers read.
-func (g *gateway) startFallback(m *monitor.Monitor) {
+func (g *gateway) startFallback(m *monitor.Monitor, names variables) {
 	if m.Streams.Fallback {
-		g.onStop("fallback", fallback.Start(m, g.log).Close)
+		g.onStop("fallback", fallback.Start(m, names.logger(g.log)).Close)
 	}
 }
 
@@ -163,7 +163,7 @@ func (g *gateway) startRelay(ctx context.Context) error {
 		return clusterVariables.explain(err)
 	}
 	g.onStop("relay", r.Close)
-	g.startFallback(r.Cluster())
+	g.startFallback(r.Cluster(), clusterVariables)
 	g.ready.AddNote("relay", func(ctx context.Context) string {
 		backlog, err := r.Backlog(ctx)
 		if err != nil {
