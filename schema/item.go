@@ -51,7 +51,7 @@ func (i *Item) Message(root string, limit int) (Message, error) {
 	}
 	d := &i.Event.Data
 	m := Message{
-		Subject:     i.Route.Subject(root, d.Platform, d.Account.ID),
+		Subject:     i.subject(root),
 		ID:          i.Event.NatsMsgID(),
 		ContentType: ContentType,
 		Data:        data,

@@ -1,0 +1,30 @@
+package schema
+
+// Some values of [Referral.Type] in an opt-in. The set is open: other opt-ins have the
+// type that the platform sent.
+const (
+	OptinStop           = "STOP"   // the person opted out
+	OptinResume         = "RESUME" // the person opted in again
+	OptinCallPermission = "CALL_PERMISSION"
+)
+
+// optinAction returns the action of an opt-out and of a renewed opt-in, "" for others.
+func (r *Referral) optinAction() string {
+	switch {
+	case r == nil:
+		return ""
+	case r.Type == OptinStop:
+		return "stop"
+	case r.Type == OptinResume:
+		return "resume"
+	default:
+		return ""
+	}
+}
+
+func (r *Referral) ref() string {
+	if r == nil {
+		return ""
+	}
+	return r.Ref
+}
