@@ -3,7 +3,6 @@ package ingest
 import (
 	"bytes"
 	"encoding/json"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -103,11 +102,7 @@ func FuzzMetaWritings(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Add([]byte("\xff\"\xff"))
-	arrived, err := os.ReadFile("testdata/signature/as-it-arrived.json")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(arrived)
+	f.Add([]byte(asItArrived))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		writings := metaWritings(body)
 		if len(writings) > 20 {
