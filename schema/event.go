@@ -55,10 +55,6 @@ const (
 	KindIdentity     Kind = "identity"
 )
 
-// isForm reports whether the payload is what a person entered. It never shows in a
-// subject.
-func (k Kind) isForm() bool { return k == KindFlow || k == KindForm || k == KindWebApp }
-
 // Channel says how the platform delivered the event.
 type Channel string
 

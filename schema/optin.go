@@ -8,8 +8,9 @@ const (
 	OptinCallPermission = "CALL_PERMISSION"
 )
 
-// optinAction returns the action of an opt-out and of a renewed opt-in, "" for others.
-func (r *Referral) optinAction() string {
+// OptinAction returns the action by which an opt-out (stop) or a renewed opt-in (resume) is
+// routed, "" for others.
+func (r *Referral) OptinAction() string {
 	switch {
 	case r == nil:
 		return ""

@@ -71,7 +71,7 @@ func RouteReferral(ref string) Route { return reservedRoute(tokenReferral, ref) 
 // as in [RouteReferral]. An opt-out has the action stop, and a renewed opt-in resume,
 // whatever payload and ref it has.
 func RouteOptin(r *Referral) Route {
-	if action := r.optinAction(); action != "" {
+	if action := r.OptinAction(); action != "" {
 		return Route{Prefix: tokenOptin, Action: action}
 	}
 	return reservedRoute(tokenOptin, r.ref())

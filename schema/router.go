@@ -129,7 +129,7 @@ func (r *Router) Dispatch(ctx context.Context, e *Event) (handled bool, err erro
 func (r *Router) handler(e *Event) Handler {
 	p, referral := e.Data.Payload, e.Data.Referral
 	switch kind := e.Data.Kind; {
-	case kind == KindOptin && (p == nil || referral.optinAction() != ""):
+	case kind == KindOptin && (p == nil || referral.OptinAction() != ""):
 		return r.optins.find(referral.optinPieces())
 	case p != nil:
 		return r.postbacks.find(p.pieces())
@@ -207,7 +207,7 @@ func (r *Referral) pieces() []string { return join(splitName(r.ref())) }
 
 // optinPieces returns those of an opt-in.
 func (r *Referral) optinPieces() []string {
-	if action := r.optinAction(); action != "" {
+	if action := r.OptinAction(); action != "" {
 		return []string{action}
 	}
 	return r.pieces()
