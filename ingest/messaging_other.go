@@ -64,12 +64,18 @@ func (e *event) describeChange(body []byte) {
 	}
 }
 
+// commonMembers do not say what an item, or the value of a change, is about.
+var commonMembers = []string{
+	"sender", "recipient", "timestamp", "prior_message", // of messaging items
+	"messaging_product", "metadata", "contacts", // of WhatsApp
+}
+
 // describeMessaging sets what a messaging item says. What the account sent itself is an
 // echo, and its recipient the person.
 func (e *event) describeMessaging(body []byte) {
 	var i otherItem
 	_ = decodeJSON(body, &i) // whatever can be read
-	e.What, _ = tellingMember(body, "sender", "recipient", "timestamp", "prior_message", "is_self")
+	e.What, _ = tellingMember(body, commonMembers...)
 	e.What = cmp.Or(e.What, listMessaging)
 	e.timestamp = i.Timestamp
 	person, account := i.Sender.value, string(i.Recipient.value.ID)
