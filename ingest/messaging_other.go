@@ -53,8 +53,8 @@ func (e *event) describeChange(body []byte) {
 		Value jsontext.Value `json:"value"`
 	}
 	_ = decodeJSON(body, &change) // whatever can be read
-	if change.Field == fieldStandby {
-		e.Channel = cmp.Or(e.Channel, schema.ChannelStandby)
+	if change.Field == fieldStandby && e.Channel == schema.ChannelPrimary {
+		e.Channel = schema.ChannelStandby
 	}
 	if change.Value.Kind() == '{' {
 		e.describeMessaging(change.Value)

@@ -25,6 +25,7 @@ var otherBodies = map[string]struct {
 	"delivery":       {"messenger", messagingBody("page", `"delivery":{"mids":["m1"],"watermark":1}`), "messenger.1.delivery", "", "u", ""},
 	"reaction":       {"instagram", messagingBody("instagram", `"reaction":{"mid":"m1","action":"react"}`), "instagram.1.reaction", "", "u", ""},
 	"standby text":   {"messenger", strings.Replace(messagingBody("page", `"message":{"mid":"m1","text":"hi"}`), `"messaging"`, `"standby"`, 1), "messenger.1.message", "m1:message:standby", "u", "m1"},
+	"standby change": {"messenger", `{"object":"page","entry":[{"id":"1","changes":[{"field":"standby","value":{"sender":{"id":"u"},"recipient":{"id":"1"},"message":{"mid":"m1","text":"x"}}}]}]}`, "messenger.1.message", "m1:message:standby", "u", "m1"},
 	"nothing":        {"messenger", messagingBody("page", `"x":null`), "messenger.1.x", "", "u", ""},
 	"feed":           {"messenger", `{"object":"page","entry":[{"id":"1","time":1,"changes":[{"field":"feed","value":{"item":"post","from":{"id":"u","name":"Ana"}}}]}]}`, "messenger.1.feed", "", "u", ""},
 	"comment":        {"instagram", `{"object":"instagram","entry":[{"id":"1","time":1,"field":"comments","value":{"id":"c","from":{"id":"u"},"text":"x"}}]}`, "instagram.1.comments", "", "u", ""},

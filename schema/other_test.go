@@ -41,6 +41,10 @@ func TestOtherEvent(t *testing.T) {
 			t.Errorf("%s in %s", absent, m.Data)
 		}
 	}
+	short, err := m.Shrink(DefaultRoot, m.Size()-1)
+	if err != nil || short.DeadLetter != ReasonTooLarge || short.Subject != "deadletter.postback.v1.meta.too_large" {
+		t.Errorf("got %+v, %v", short, err)
+	}
 	for name, d := range map[string]Data{
 		"a long account": {Platform: Messenger, What: "feed", Account: Account{ID: strings.Repeat("a", MaxAccount+1)}},
 		"a click":        {Platform: Messenger, Kind: KindButton},
