@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -181,4 +182,26 @@ func TestTelegramAnswer(t *testing.T) {
 	if got := string(callbackAnswer(`1"2`)); got != `{"method":"answerCallbackQuery","callback_query_id":"1\"2"}` {
 		t.Errorf("got %s", got)
 	}
+}
+
+// FuzzOther: every well-formed item can be stored, or becomes a dead letter that says why.
+func FuzzOther(f *testing.F) {
+	for _, test := range otherBodies {
+		f.Add([]byte(test.body), test.folder == schema.Telegram)
+	}
+	f.Fuzz(func(t *testing.T, body []byte, isTelegram bool) {
+		b := &batch{receivedAt: testNow, storeOther: true, isUTF8: utf8.Valid(body)}
+		if isTelegram {
+			b.account = testBot
+			decodeTelegram(b, body)
+		} else {
+			decodeMeta(b, body)
+		}
+		for i := range b.items {
+			checkItem(t, &b.items[i])
+			if e := b.items[i].Event; e != nil && (e.Type == schema.TypeOther) != (e.Data.What != "" && len(e.Data.Raw) > 0 && e.Data.Kind == "") {
+				t.Errorf("got %+v", e)
+			}
+		}
+	})
 }

@@ -208,7 +208,7 @@ func FuzzWhatsAppMessages(f *testing.F) {
 		if !jsontext.Value(message).IsValid(lenient...) {
 			t.Skip("not one JSON value")
 		}
-		b := &batch{receivedAt: testNow, includeRaw: len(message)%2 == 0, isUTF8: utf8.Valid(message)}
+		b := &batch{receivedAt: testNow, includeRaw: len(message)%2 == 0, storeOther: len(message)%3 == 0, isUTF8: utf8.Valid(message)}
 		decodeMeta(b, []byte(amongMessages(string(message))))
 		if b.notJSON {
 			t.Skip("nested too deeply together with its delivery")
