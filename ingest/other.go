@@ -20,6 +20,9 @@ func (b *batch) addOther(e *event) error {
 	other := event{body: e.body}
 	other.Platform, other.Account, other.Channel = e.Platform, e.Account, e.Channel
 	e.describe(&other)
+	if other.User.ID == "" && other.User.Ref == "" {
+		other.User = schema.User{} // a name alone is not a person
+	}
 	return b.addEvent(&other)
 }
 

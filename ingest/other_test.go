@@ -57,6 +57,7 @@ var otherBodies = map[string]struct {
 	"checkout":         {"telegram", `{"update_id":5,"pre_checkout_query":{"id":"q","from":{"id":7},"invoice_payload":"x"}}`, "telegram.shop_bot.pre_checkout_query", "5:pre_checkout_query", "7", ""},
 	"widget":           {"telegram", `{"update_id":5,"widget_query":{"id":"q","from":{"id":7},"data":"x"}}`, "telegram.shop_bot.widget_query", "5:widget_query", "7", ""},
 	"empty update":     {"telegram", `{"update_id":5}`, "telegram.shop_bot.update", "5:update", "", ""},
+	"odd user":         {"telegram", `{"update_id":5,"poll_answer":{"user":{"language_code":"es"}}}`, "telegram.shop_bot.poll_answer", "5:poll_answer", "", ""},
 	"no update id":     {"telegram", `{"odd":[]}`, "telegram.shop_bot.odd", "", "", ""},
 }
 
@@ -97,7 +98,7 @@ func TestOtherItems(t *testing.T) {
 			}
 		})
 	}
-	if n := testutil.ToFloat64(ts.metrics.events.WithLabelValues(schema.Telegram, labelOther, "stored")); n != 10 {
+	if n := testutil.ToFloat64(ts.metrics.events.WithLabelValues(schema.Telegram, labelOther, "stored")); n != 11 {
 		t.Errorf("%v items of Telegram are counted as other", n)
 	}
 	if n := testutil.CollectAndCount(ts.metrics.clicks); n != 0 {
