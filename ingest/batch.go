@@ -22,11 +22,13 @@ type batch struct {
 
 	items   []schema.Item
 	answer  []byte         // the response that the platform expects; nil for the counts
+	size    int            // of the body, in bytes
 	notJSON bool           // the body is not a JSON object, and the only item
 	ignored map[string]int // by platform
 
 	malformed int // items so far
-	surplus   int // malformed items without a dead letter of their own
+	others    int // items that are not clicks, so far
+	surplus   int // items of both sorts that are not kept one by one
 }
 
 const (
@@ -36,6 +38,11 @@ const (
 	// their own. A body of four million bytes can hold two million of them, more than a
 	// store accepts during one request. The platform would deliver it forever.
 	maxDeadLetters = 1000
+	// Of the items that are not clicks, this many become events of their own, and one more
+	// for this many bytes of the body. The smallest possible ones take hundreds of times
+	// their size in memory; those that platforms send are larger.
+	maxOthers    = 100
+	bytesOfOther = 32
 )
 
 var errNotUTF8 = errors.New("the item is not UTF-8, which every JSON text has to be")
@@ -119,9 +126,13 @@ func (b *batch) deadLetterBody(platform string, body []byte, err error) {
 }
 
 // deadLetterSurplus adds a dead letter for the whole body, which has more than
-// maxDeadLetters malformed items.
+// maxDeadLetters malformed items or maxOthers items that are not clicks.
 func (b *batch) deadLetterSurplus(platform string, body []byte) {
-	detail := fmt.Sprintf("%d more malformed items: the whole delivery is kept", b.surplus)
+	sort := "malformed items"
+	if b.others > b.maxOthers() {
+		sort = "items that are malformed or not clicks"
+	}
+	detail := fmt.Sprintf("%d more %s: the whole delivery is kept", b.surplus, sort)
 	b.surplus-- // this dead letter stands for one of them
 	b.malformed = 0
 	b.deadLetter(platform, schema.ReasonMalformed, body, detail)

@@ -17,6 +17,10 @@ func (b *batch) addOther(e *event) error {
 		b.ignore(e.Platform, 1)
 		return nil
 	}
+	if b.others++; b.others > b.maxOthers() {
+		b.surplus++
+		return nil
+	}
 	other := event{body: e.body}
 	other.Platform, other.Account, other.Channel = e.Platform, e.Account, e.Channel
 	e.describe(&other)
@@ -25,6 +29,9 @@ func (b *batch) addOther(e *event) error {
 	}
 	return b.addEvent(&other)
 }
+
+// maxOthers returns how many items that are not clicks become events of their own.
+func (b *batch) maxOthers() int { return maxOthers + b.size/bytesOfOther }
 
 // otherID returns the id of an item that is not a click. One message can be several of
 // them: it is sent, delivered and read.

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -156,6 +157,26 @@ func TestOtherItemWithALongID(t *testing.T) {
 	ts.post(t, []byte(messagingBody("page", `"message":{"mid":"`+strings.Repeat("m", 250)+`"}`)), nil)
 	if got := ts.pub.taken(); len(got) != 1 || len(got[0].ID) != len("messenger:1:")+32 {
 		t.Errorf("got %v", got)
+	}
+}
+
+// The smallest possible items do not take hundreds of times their size in memory.
+func TestOtherItemsAreBounded(t *testing.T) {
+	ts := newTestServer(t, storeOther)
+	const items = 10000
+	body := `{"object":"page","entry":[{"id":"1","messaging":[` + strings.Repeat("{},", items-1) + `{}]}]}`
+	most := maxOthers + len(body)/bytesOfOther
+	a := ts.post(t, []byte(body), nil)
+	got := ts.pub.taken()
+	if want := string(counts{accepted: most, rejected: items - most}.json()); a.status != 200 || a.body != want || len(got) != most+1 {
+		t.Fatalf("got %d %s, %d messages, want %s", a.status, a.body, len(got), want)
+	}
+	var letter schema.DeadLetter
+	if err := json.Unmarshal(got[most].Data, &letter); err != nil {
+		t.Fatal(err)
+	}
+	if letter.Body != body || letter.Detail != fmt.Sprintf("%d more items that are malformed or not clicks: the whole delivery is kept", items-most) {
+		t.Errorf("got %s, %d bytes", letter.Detail, len(letter.Body))
 	}
 }
 

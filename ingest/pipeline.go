@@ -125,7 +125,7 @@ func (s *Server) process(ctx context.Context, d *delivery, body *body) (err erro
 		return err
 	}
 	d.receivedAt = s.cfg.Now().UTC().Truncate(time.Millisecond)
-	d.isUTF8 = utf8.Valid(body.bytes)
+	d.size, d.isUTF8 = len(body.bytes), utf8.Valid(body.bytes)
 	d.hook.decode(&d.batch, body.bytes)
 	if d.surplus > 0 {
 		d.deadLetterSurplus(d.hook.name, body.bytes)
