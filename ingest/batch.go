@@ -15,10 +15,10 @@ type batch struct {
 	account    string // from the webhook's path; empty if the body names it
 	receivedAt time.Time
 	includeRaw bool
-	storeOther bool // items that are not clicks become events too
-	// answerCallbacks answers a Telegram callback in the response.
-	answerCallbacks bool
-	isUTF8          bool // the whole body is; if not, each item is checked
+	isUTF8     bool // the whole body is; if not, each item is checked
+
+	storeOther      bool // items that are not clicks become events too
+	answerCallbacks bool // a Telegram callback is answered in the response
 
 	items   []schema.Item
 	answer  []byte         // the response that the platform expects; nil for the counts

@@ -35,6 +35,7 @@ func (item *rawItem) describe(e *event) {
 	switch item.list {
 	case listMessaging, listStandby:
 		e.describeMessaging(item.body)
+		e.What = cmp.Or(e.What, item.list)
 	case listCalls:
 		e.describeCall(item.body)
 	case listEntry, listDelivery:
@@ -45,8 +46,7 @@ func (item *rawItem) describe(e *event) {
 	}
 }
 
-// describeChange names a change by its field. The field of messages says less than the
-// message.
+// describeChange names a change by its field, and one with messages by what it has.
 func (e *event) describeChange(body []byte) {
 	var change struct {
 		Field lenientString  `json:"field"`
@@ -56,10 +56,13 @@ func (e *event) describeChange(body []byte) {
 	if change.Field == fieldStandby && e.Channel == schema.ChannelPrimary {
 		e.Channel = schema.ChannelStandby
 	}
+	_, hasMessages := messagingFields[string(change.Field)]
+	e.What = ""
 	if change.Value.Kind() == '{' {
-		e.describeMessaging(change.Value)
+		isMessaging := e.describeMessaging(change.Value)
+		hasMessages = hasMessages || isMessaging
 	}
-	if _, isMessaging := messagingFields[string(change.Field)]; !isMessaging || e.What == "" {
+	if !hasMessages || e.What == "" {
 		e.What = cmp.Or(string(change.Field), "change")
 	}
 }
@@ -71,12 +74,12 @@ var commonMembers = []string{
 }
 
 // describeMessaging sets what a messaging item says. What the account sent itself is an
-// echo, and its recipient the person.
-func (e *event) describeMessaging(body []byte) {
+// echo, and its recipient the person. It reports whether body is one: the value of a change
+// can be anything.
+func (e *event) describeMessaging(body []byte) (isMessaging bool) {
 	var i otherItem
 	_ = decodeJSON(body, &i) // whatever can be read
 	e.What, _ = tellingMember(body, commonMembers...)
-	e.What = cmp.Or(e.What, listMessaging)
 	e.timestamp = i.Timestamp
 	person, account := i.Sender.value, string(i.Recipient.value.ID)
 	if message := i.Message.value; i.Message.present {
@@ -94,6 +97,7 @@ func (e *event) describeMessaging(body []byte) {
 		_ = decodeJSON(i.From, &from)
 		e.User.ID = string(from.ID)
 	}
+	return i.Sender.present || i.Recipient.present
 }
 
 // describeCall sets what a call on Messenger says. The account can be on either side.

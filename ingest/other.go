@@ -22,8 +22,10 @@ func (b *batch) addOther(e *event) error {
 		return nil
 	}
 	other := event{body: e.body}
-	other.Platform, other.Account, other.Channel = e.Platform, e.Account, e.Channel
-	e.describe(&other)
+	other.Platform, other.Account, other.Channel, other.What = e.Platform, e.Account, e.Channel, "item"
+	if e.describe != nil {
+		e.describe(&other)
+	}
 	if other.User.ID == "" && other.User.Ref == "" {
 		other.User = schema.User{} // a name alone is not a person
 	}

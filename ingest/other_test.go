@@ -134,6 +134,24 @@ func TestStoreOtherKeepsClicks(t *testing.T) {
 	}
 }
 
+// TestGoldenOther compares the deliveries that have such items with golden files of their
+// own.
+func TestGoldenOther(t *testing.T) {
+	without, with := newTestServer(t, nil), newTestServer(t, storeOther)
+	for _, file := range deliveries(t) {
+		if a := without.deliver(t, file); strings.Contains(a.body, `"ignored":0`) || a.status != 200 {
+			continue
+		}
+		t.Run(file.name(), func(t *testing.T) {
+			got := golden{Answer: json.RawMessage(with.deliver(t, file).body)}
+			for _, m := range with.pub.taken() {
+				got.Messages = append(got.Messages, goldenMessage{m.Subject, m.ID, m.Data})
+			}
+			compareGolden(t, "testdata/"+file.name()+".other.golden.json", got)
+		})
+	}
+}
+
 // What cannot be a part of an event becomes a dead letter: it is not lost either.
 func TestOtherItemThatIsNotSafe(t *testing.T) {
 	ts := newTestServer(t, storeOther)
