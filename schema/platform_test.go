@@ -14,7 +14,9 @@ func TestPlatformsInDocuments(t *testing.T) {
 		Properties struct {
 			Data struct {
 				Properties struct {
-					Platform struct{ Enum []string }
+					Platform struct {
+						AnyOf []struct{ Enum []string }
+					}
 				}
 			}
 		}
@@ -22,7 +24,7 @@ func TestPlatformsInDocuments(t *testing.T) {
 	if err := json.Unmarshal(JSONSchema, &document); err != nil {
 		t.Fatal(err)
 	}
-	if got := document.Properties.Data.Properties.Platform.Enum; !slices.Equal(got, PlatformNames()) {
+	if got := document.Properties.Data.Properties.Platform.AnyOf[0].Enum; !slices.Equal(got, PlatformNames()) {
 		t.Errorf("event.v1.schema.json lists %v, expected %v", got, PlatformNames())
 	}
 	asyncapi, err := os.ReadFile("../docs/asyncapi.yaml")

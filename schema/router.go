@@ -46,8 +46,9 @@ func (r *Router) Referral(h Handler, refs ...string) {
 	r.referrals.addNames(h, nil, refs)
 }
 
-// Optin registers a handler for opt-ins without a payload that have one of the refs.
-// Without refs it gets all of them.
+// Optin registers a handler for opt-ins without a payload that have one of the refs, and
+// for opt-outs ("stop") and renewed opt-ins ("resume"), whatever payload they have.
+// Without refs it gets all of these.
 func (r *Router) Optin(h Handler, refs ...string) {
 	r.optins.addNames(h, nil, refs)
 }
@@ -90,7 +91,7 @@ func (r *Router) FilterSubjects() []string {
 		filters = append(filters, r.filters(routeOf(route.pieces), len(route.pieces))...)
 	}
 	filters = append(filters, r.reserved(r.referrals, RouteReferral)...)
-	filters = append(filters, r.reserved(r.optins, RouteOptin)...)
+	filters = append(filters, r.reserved(r.optins, func(ref string) Route { return RouteOptin(&Referral{Ref: ref}) })...)
 	slices.Sort(filters)
 	return slices.DeleteFunc(slices.Compact(filters), func(f string) bool {
 		wide := f[:strings.LastIndexByte(strings.TrimSuffix(f, ".*"), '.')+1] + ">"
@@ -126,13 +127,14 @@ func (r *Router) Dispatch(ctx context.Context, e *Event) (handled bool, err erro
 }
 
 func (r *Router) handler(e *Event) Handler {
-	switch p := e.Data.Payload; {
+	p, referral := e.Data.Payload, e.Data.Referral
+	switch kind := e.Data.Kind; {
+	case kind == KindOptin && (p == nil || referral.OptinAction() != ""):
+		return r.optins.find(referral.optinPieces())
 	case p != nil:
 		return r.postbacks.find(p.pieces())
-	case e.Data.Kind == KindReferral:
-		return r.referrals.find(e.Data.Referral.pieces())
-	case e.Data.Kind == KindOptin:
-		return r.optins.find(e.Data.Referral.pieces())
+	case kind == KindReferral:
+		return r.referrals.find(referral.pieces())
 	default:
 		return nil
 	}
@@ -201,11 +203,14 @@ func routeOf(pieces []string) Route {
 // pieces returns the pieces of the payload's name.
 func (p *Payload) pieces() []string { return join(p.Prefix, p.Action, p.Rest) }
 
-func (r *Referral) pieces() []string {
-	if r == nil {
-		return nil
+func (r *Referral) pieces() []string { return join(splitName(r.ref())) }
+
+// optinPieces returns those of an opt-in.
+func (r *Referral) optinPieces() []string {
+	if action := r.OptinAction(); action != "" {
+		return []string{action}
 	}
-	return join(splitName(r.Ref))
+	return r.pieces()
 }
 
 func join(prefix, action string, rest []string) []string {

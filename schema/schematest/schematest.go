@@ -48,14 +48,19 @@ func Event(t testing.TB, data []byte) {
 }
 
 var subject = regexp.MustCompile(`^([A-Za-z0-9_-]+\.)+(` + strings.Join(schema.PlatformNames(), "|") + `)\.` +
-	`([A-Za-z0-9_-]|=[0-9A-F]{2})+\.` + payloadToken + `\.` + payloadToken + `$`)
+	accountToken + `\.` + payloadToken + `\.` + payloadToken + `$`)
 
-const payloadToken = `(=id|=long|=json|=query|=referral|=optin|([A-Za-z0-9_-]|=[0-9A-F]{2}){1,48})`
+var otherSubject = regexp.MustCompile(`^other\.([A-Za-z0-9_-]+\.)+(` + strings.Join(schema.PlatformNames(), "|") + "|" + schema.UnknownPlatform + `)\.` +
+	accountToken + `\.` + payloadToken + `$`)
+
+const accountToken = `([A-Za-z0-9_-]|=[0-9A-F]{2})+`
+
+const payloadToken = `(=id|=long|=json|=query|=referral|=optin|=identity|=form|([A-Za-z0-9_-]|=[0-9A-F]{2}){1,48})`
 
 // Subject fails the test if name is not the subject of an event below some root.
 func Subject(t testing.TB, name string) {
 	t.Helper()
-	if !subject.MatchString(name) {
+	if !subject.MatchString(name) && !otherSubject.MatchString(name) {
 		t.Errorf("not the subject of an event: %q", name)
 	}
 }
