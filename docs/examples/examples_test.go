@@ -69,6 +69,19 @@ func (g *gateway) repeat(suffix string) {
 	}
 }
 
+// acknowledged waits until a consumer has acknowledged all that it received.
+func (g *gateway) acknowledged(consumer string) {
+	g.t.Helper()
+	c, err := g.jetstream().Consumer(g.t.Context(), "POSTBACKS", consumer)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	eventually(g.t, consumer+" acknowledges everything", func() bool {
+		info, err := c.Info(g.t.Context())
+		return err == nil && info.NumAckPending == 0 && info.NumPending == 0
+	})
+}
+
 // languages are those of the examples: the program and arguments that run one, in a
 // directory of the test.
 var languages = map[string]func(t *testing.T, dir, example string) []string{
@@ -130,6 +143,7 @@ func TestWorker(t *testing.T) {
 		worker.expect("7001 chose pro")
 		g.repeat("plan.pro")
 		worker.expect("again")
+		g.acknowledged("plan-worker-" + language)
 		worker.kill()
 		g.click("7002", "plan:basic")
 		again := run("worker")
