@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -25,8 +26,8 @@ type Router struct {
 }
 
 // NewRouter returns a router for the events below a subject root, which is
-// GATEWAY_SUBJECT_ROOT of the gateway; [DefaultRoot] if it is not set.
-func NewRouter(root string) *Router { return &Router{root: root} }
+// GATEWAY_SUBJECT_ROOT of the gateway. An empty root is [DefaultRoot].
+func NewRouter(root string) *Router { return &Router{root: cmp.Or(root, DefaultRoot)} }
 
 // DefaultRoot is the subject root of a gateway without GATEWAY_SUBJECT_ROOT.
 const DefaultRoot = "postback.v1"
@@ -83,7 +84,8 @@ func (c *Context) Postback(h Handler, names ...string) {
 func (c *Context) AnyPostback(h Handler) { c.router.postbacks.add(h, c.pieces) }
 
 // FilterSubjects returns the subjects for which the consumer has to ask, none of
-// which contains another. They match with and without partitions.
+// which contains another. They match with and without partitions. It returns nil
+// if there is no handler; JetStream takes that for a consumer of everything.
 func (r *Router) FilterSubjects() []string {
 	if r.postbacks.all() {
 		return []string{r.root + ".>"} // payloads have any prefix
