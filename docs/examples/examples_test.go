@@ -204,3 +204,31 @@ func TestPoison(t *testing.T) {
 		}
 	})
 }
+
+// TestKogno: each event reaches the block that docs/kogno.md says, and an event
+// without a payload does no harm.
+func TestKogno(t *testing.T) {
+	g := startGateway(t)
+	bot := start(t, g.dir, []string{"NATS_URL=" + g.NATS}, program(t, "kogno"))
+	bot.expect("ready")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--payload", "no"}, "answered no"},
+		{[]string{"--payload", `purchase:{"product_id":12}`}, "purchase 12"},
+		{[]string{"--payload", "purchase:twelve"}, "purchase 0"},
+		{[]string{"--payload", "other"}, "no block for other"},
+		{[]string{"--payload", "sales/offers"}, "the offers"},
+		{[]string{"--payload", "sales/other"}, "no block in sales for other"},
+		{[]string{"--kind", "referral", "--ref", "spring"}, "deep link: spring"},
+		{[]string{"--kind", "referral", "--ref", "sales_spring"}, "deep link to sales: spring"},
+		{[]string{"--kind", "optin", "--user", "7", "--user-ref", "r"}, "opted in: 7"},
+	} {
+		output(t, g.dir, nil, program(t, "gateway"), append([]string{"send", "--url", g.Webhook}, c.args...)...)
+		if line := bot.expect(""); line != c.want {
+			t.Errorf("%q: got %q, want %q", c.args, line, c.want)
+		}
+	}
+	bot.stop()
+}
