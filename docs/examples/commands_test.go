@@ -1,6 +1,7 @@
 package examples
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -93,9 +94,10 @@ var before = map[string][]step{
 // follows them does. They use the gateway's own ports, so where the machine can do it
 // the test has a network of its own.
 func TestDocuments(t *testing.T) {
-	for _, name := range []string{"bash", "curl", "openssl", "make", "node", "python3"} {
+	for _, name := range []string{"bash", "curl", "openssl", "make", "python3", cmp.Or(os.Getenv("NATS"), "nats")} {
 		needs(t, name)
 	}
+	needsNode(t)
 	for document, steps := range documents {
 		t.Run(filepath.Base(document), func(t *testing.T) {
 			if inOwnNetwork(t) {

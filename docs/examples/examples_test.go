@@ -87,7 +87,7 @@ func (g *gateway) acknowledged(consumer string) {
 var languages = map[string]func(t *testing.T, dir, example string) []string{
 	"go": func(t *testing.T, _, example string) []string { return []string{program(t, example)} },
 	"node": func(t *testing.T, dir, example string) []string {
-		node := needs(t, "node")
+		node := needsNode(t)
 		copyNode(t, dir)
 		return []string{node, filepath.Join(dir, example+".js")}
 	},

@@ -52,24 +52,37 @@ func program(t *testing.T, name string) string {
 	return filepath.Join(dir, name)
 }
 
-// needs skips the test unless make examples runs it, and fails it if the machine
-// lacks the program.
+// needs returns the path of a program. It skips the test unless make examples runs
+// it, and fails it if the program is missing.
 func needs(t *testing.T, name string) string {
 	t.Helper()
-	mode := os.Getenv("EXAMPLES")
-	if mode == "" {
-		t.Skip("make examples runs it")
-	}
 	path, err := exec.LookPath(name)
-	switch {
+	check(t, name, err)
+	return path
+}
+
+// needsNode returns the path of node, for programs with the packages that make
+// examples installs.
+func needsNode(t *testing.T) string {
+	t.Helper()
+	path := needs(t, "node")
+	_, err := os.Stat(filepath.Join(os.Getenv("NODE_MODULES"), "ajv"))
+	check(t, "a package from npm", err)
+	return path
+}
+
+// check skips or fails the test if something that it needs is missing.
+func check(t *testing.T, what string, err error) {
+	t.Helper()
+	switch mode := os.Getenv("EXAMPLES"); {
+	case mode == "":
+		t.Skip("make examples runs it")
 	case err == nil:
-		return path
 	case mode == "optional":
-		t.Skipf("examples: NOT CHECKED, %s is missing", name)
+		t.Skipf("examples: NOT CHECKED, %s is missing", what)
 	default:
-		t.Fatalf("%s is missing: install it, or run make examples EXAMPLES=optional", name)
+		t.Fatalf("%s is missing: install it, or run make examples EXAMPLES=optional", what)
 	}
-	return ""
 }
 
 // process is a program that runs beside the test.

@@ -13,7 +13,7 @@ const schemaFile = "../../schema/event.v1.schema.json"
 // tool returns the path of a program in tools/, beside the packages that it needs.
 func tool(t *testing.T, name string) string {
 	t.Helper()
-	needs(t, "node")
+	needsNode(t)
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("tools")); err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestAsyncAPI(t *testing.T) {
 
 // TestCloudEventsJS: the SDK reads a message as events.md says.
 func TestCloudEventsJS(t *testing.T) {
-	node := needs(t, "node")
+	node := needsNode(t)
 	g, dir := startGateway(t), t.TempDir()
 	copyNode(t, dir)
 	p := start(t, dir, []string{"NATS_URL=" + g.NATS}, node, filepath.Join(dir, "cloudevents.js"))
