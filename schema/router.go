@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -22,9 +23,9 @@ type Router struct {
 	optins    routes
 }
 
-// NewRouter returns a router for events below the gateway's subject root, which is
-// [DefaultRoot] unless it is configured.
-func NewRouter(root string) *Router { return &Router{root: root} }
+// NewRouter returns a router for events below the gateway's subject root. An empty root is
+// [DefaultRoot], which a gateway has unless another one is configured.
+func NewRouter(root string) *Router { return &Router{root: cmp.Or(root, DefaultRoot)} }
 
 // DefaultRoot is the subject root of a gateway that does not configure another one.
 const DefaultRoot = "postback.v1"
@@ -81,7 +82,8 @@ func (c *Context) Postback(h Handler, names ...string) {
 func (c *Context) AnyPostback(h Handler) { c.router.postbacks.add(h, c.pieces) }
 
 // FilterSubjects returns the filter subjects for the consumer. They do not overlap, and
-// they match with and without partitions.
+// they match with and without partitions. Without a handler it returns nil, which JetStream
+// takes for a consumer of everything.
 func (r *Router) FilterSubjects() []string {
 	if r.postbacks.matchAll() {
 		return []string{r.root + ".>"} // payloads have any prefix

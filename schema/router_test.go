@@ -130,6 +130,14 @@ func TestRouterFilterSubjects(t *testing.T) {
 	}
 }
 
+func TestRouterWithoutARoot(t *testing.T) {
+	r := NewRouter("")
+	r.Postback(func(context.Context, *Event) error { return nil }, "a")
+	if got, want := r.FilterSubjects(), []string{"postback.v1.*.*.a.>"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestRouterReturnsTheHandlersError(t *testing.T) {
 	r, want := NewRouter(DefaultRoot), errors.New("no")
 	r.Postback(func(context.Context, *Event) error { return want }, "a")
