@@ -20,6 +20,7 @@ func (g *gateway) newIngest() (*ingest.Server, error) {
 		MaxInFlight:       s.MaxInFlight,
 		PublishTimeout:    s.PublishTimeout,
 		IncludeRaw:        s.IncludeRaw,
+		TelegramAnswer:    s.TelegramAnswer,
 		LabelLimit:        s.MetricsPrefixLimit,
 		Tracer:            g.tracer,
 	}, g.publisher, g.log, g.registry)
