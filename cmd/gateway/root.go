@@ -34,6 +34,7 @@ func newRootCmd() *cobra.Command {
 		newSendCmd(),
 		newTailCmd(),
 		newUnclaimedCmd(),
+		newDoctorCmd(),
 		newForgetCmd(),
 		newParseCmd(),
 		newConfigCmd(),
