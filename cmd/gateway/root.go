@@ -33,6 +33,7 @@ func newRootCmd() *cobra.Command {
 		newDemoCmd(),
 		newSendCmd(),
 		newTailCmd(),
+		newStatsCmd(),
 		newUnclaimedCmd(),
 		newDoctorCmd(),
 		newForgetCmd(),
