@@ -34,6 +34,7 @@ func newRootCmd() *cobra.Command {
 		newSendCmd(),
 		newTailCmd(),
 		newStatsCmd(),
+		newFunnelCmd(),
 		newUnclaimedCmd(),
 		newDoctorCmd(),
 		newForgetCmd(),
