@@ -81,7 +81,7 @@ func (c *counter) fromState(ctx context.Context, link *natsconn.Link, cfg stream
 		return err
 	}
 	if len(filters) == 0 {
-		filters = []string{cfg.Subjects(stream.Events)}
+		filters = cfg.Subjects(stream.Events)
 	}
 	for _, filter := range filters {
 		info, err := s.Info(ctx, jetstream.WithSubjectFilter(filter))

@@ -47,7 +47,7 @@ func (s *Settings) isSubject(text string) bool {
 		return true
 	}
 	return slices.ContainsFunc(Specs, func(spec *Spec) bool {
-		return strings.HasPrefix(text+".", spec.Prefix+s.Root+".")
+		return strings.HasPrefix(text+".", spec.Prefix+s.Root+".") || len(spec.Advisories) > 0 && strings.HasPrefix(text, "$JS.EVENT.")
 	})
 }
 
@@ -58,7 +58,7 @@ func (s *Settings) forms(spec *Spec) []string {
 		all := spec.Prefix + s.Root + ".*.*.*.*"
 		return []string{all, all + ".*"}
 	}
-	return []string{s.Subjects(spec)}
+	return s.Subjects(spec)
 }
 
 // PayloadFilters returns the filters of the clicks with a payload. A payload without an
