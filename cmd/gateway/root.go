@@ -37,6 +37,8 @@ func newRootCmd() *cobra.Command {
 		newFunnelCmd(),
 		newUnclaimedCmd(),
 		newDoctorCmd(),
+		newReplayCmd(),
+		newForwardCmd(),
 		newForgetCmd(),
 		newParseCmd(),
 		newConfigCmd(),
