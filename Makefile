@@ -16,6 +16,8 @@
 # make image    build and run the image; needs root, podman and runc
 # make systemd  check the systemd unit
 # make release  binaries, checksums and the rest of VERSION, in dist/
+# make examples the examples, README and guide, and the documents for tools, with a real
+#               gateway, Node and Python
 # make helm     the Helm chart: lint, rendering, and checks of what comes out
 # make helm-rules  copies the rules of Prometheus into the chart
 
@@ -190,3 +192,28 @@ prometheus:
 	@if command -v prometheus >/dev/null && command -v promtool >/dev/null; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get -q update && apt-get -q install -y --no-install-recommends prometheus || true; fi
+
+# What docs/examples says. The packages for Node are in a directory that is removed
+# afterwards. EXAMPLES=optional as above. -count 1: go test does not know which files
+# node and python3 read.
+EXAMPLES ?= required
+NATSCLI  = github.com/nats-io/natscli/nats@v0.5.0
+
+.PHONY: examples node
+
+examples: node
+	GOBIN=$(CURDIR)/bin $(GO) install $(NATSCLI) || [ "$(EXAMPLES)" = optional ]
+	@set -e; modules=$$(mktemp -d); trap 'rm -rf "$$modules"' EXIT; \
+	if command -v node && command -v npm; then \
+		packages=$$(node -p '["node", "tools"].flatMap(d => Object.entries(require("./docs/examples/" + d + "/package.json").dependencies)).map(p => p.join("@")).join(" ")'); \
+		npm install --prefix "$$modules" --no-audit --no-fund --ignore-scripts $$packages || [ "$(EXAMPLES)" = optional ]; fi; \
+	set -x; \
+	EXAMPLES=$(EXAMPLES) NODE_MODULES="$$modules/node_modules" NATS=$(CURDIR)/bin/nats $(GO) -C docs/examples test -count 1 -v -timeout 20m ./...
+	$(GO) -C docs/examples vet ./...
+	$(GO) -C docs/examples run $(STATICCHECK) ./...
+	$(GO) -C docs/examples mod tidy -diff
+
+node:
+	@if command -v node && command -v npm && command -v python3; then exit 0; fi >/dev/null; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -q update && apt-get -q install -y --no-install-recommends nodejs npm python3 || true; fi

@@ -17,12 +17,18 @@ type batch struct {
 	includeRaw bool
 	isUTF8     bool // the whole body is; if not, each item is checked
 
+	storeOther      bool // items that are not clicks become events too
+	answerCallbacks bool // a Telegram callback is answered in the response
+
 	items   []schema.Item
+	answer  []byte         // the response that the platform expects; nil for the counts
+	size    int            // of the body, in bytes
 	notJSON bool           // the body is not a JSON object, and the only item
 	ignored map[string]int // by platform
 
 	malformed int // items so far
-	surplus   int // malformed items without a dead letter of their own
+	others    int // items that are not clicks, so far
+	surplus   int // items of both sorts that are not kept one by one
 }
 
 const (
@@ -32,17 +38,22 @@ const (
 	// their own. A body of four million bytes can hold two million of them, more than a
 	// store accepts during one request. The platform would deliver it forever.
 	maxDeadLetters = 1000
+	// Of the items that are not clicks, this many become events of their own, and one more
+	// for this many bytes of the body. The smallest possible ones take hundreds of times
+	// their size in memory; those that platforms send are larger.
+	maxOthers    = 100
+	bytesOfOther = 32
 )
 
 var errNotUTF8 = errors.New("the item is not UTF-8, which every JSON text has to be")
 
 // add adds the event that was decoded from an item. If err is not nil, or the event is
-// malformed, it adds a dead letter. An item without a kind is ignored.
+// malformed, it adds a dead letter. An item without a kind is not a click.
 func (b *batch) add(e *event, err error) {
 	switch {
 	case err != nil:
 	case e.Kind == "":
-		b.ignore(e.Platform, 1)
+		err = b.addOther(e)
 	default:
 		err = b.addEvent(e)
 	}
@@ -57,9 +68,8 @@ func (b *batch) addEvent(e *event) error {
 		return errNotUTF8
 	}
 	e.ReceivedAt = b.receivedAt
-	if b.includeRaw {
-		// Left out if it is not safe inside an event: the click matters more.
-		e.Raw, _ = schema.SafeJSON(e.body)
+	if err := b.addRaw(e); err != nil {
+		return err
 	}
 	at, hasTime := parseTime(e.timestamp)
 	if !hasTime {
@@ -72,6 +82,18 @@ func (b *batch) addEvent(e *event) error {
 	}
 	b.items = append(b.items, schema.Item{Event: complete, Undated: !hasTime, Route: route, Body: e.body})
 	return nil
+}
+
+// addRaw adds the platform's item. A click without it is still a click, if the item is not
+// safe inside an event. Of other items it is the main part.
+func (b *batch) addRaw(e *event) (err error) {
+	if !b.includeRaw && e.What == "" {
+		return nil
+	}
+	if e.Raw, err = schema.SafeJSON(e.body); e.What == "" {
+		return nil
+	}
+	return err
 }
 
 // ignore counts well-formed items that are not events.
@@ -104,79 +126,14 @@ func (b *batch) deadLetterBody(platform string, body []byte, err error) {
 }
 
 // deadLetterSurplus adds a dead letter for the whole body, which has more than
-// maxDeadLetters malformed items.
+// maxDeadLetters malformed items or maxOthers items that are not clicks.
 func (b *batch) deadLetterSurplus(platform string, body []byte) {
-	detail := fmt.Sprintf("%d more malformed items: the whole delivery is kept", b.surplus)
+	sort := "malformed items"
+	if b.others > b.maxOthers() {
+		sort = "items that are malformed or not clicks"
+	}
+	detail := fmt.Sprintf("%d more %s: the whole delivery is kept", b.surplus, sort)
 	b.surplus-- // this dead letter stands for one of them
 	b.malformed = 0
 	b.deadLetter(platform, schema.ReasonMalformed, body, detail)
-}
-
-// event is what a decoder reads from one item. [batch.add] completes it: it splits the
-// payload and derives what is missing. Platform and body are always set.
-type event struct {
-	schema.Data           // without a kind if the item is not an event
-	id          string    // the platform's own; empty if there is none
-	timestamp   timestamp // as the platform sent it
-	body        []byte    // the item as the platform sent it
-	note        string    // what the detail of a dead letter starts with; usually empty
-}
-
-// newPayload returns a payload that is not split yet; nil if there is none.
-func newPayload(raw string) *schema.Payload {
-	if raw == "" {
-		return nil
-	}
-	return &schema.Payload{Raw: raw}
-}
-
-// parsePayload splits the payload and returns the route. An event without a payload is
-// routed by its kind.
-func (e *event) parsePayload() schema.Route {
-	switch {
-	case e.Payload != nil:
-		onKeyboard := e.Payload.OnKeyboard
-		var route schema.Route
-		*e.Payload, route = schema.ParsePayload(e.Payload.Raw)
-		e.Payload.OnKeyboard = onKeyboard
-		return route
-	case e.Kind == schema.KindReferral:
-		return schema.RouteReferral(e.ref())
-	case e.Kind == schema.KindOptin:
-		return schema.RouteOptin(e.ref())
-	default:
-		_, route := schema.ParsePayload("")
-		return route
-	}
-}
-
-func (e *event) ref() string {
-	if e.Referral == nil {
-		return ""
-	}
-	return e.Referral.Ref
-}
-
-// eventID returns the same id for every delivery of the item. One message can come on
-// two channels and is two events then, because only one has a payload.
-func (e *event) eventID() string {
-	switch {
-	case e.id == "":
-		return e.deriveID()
-	case e.Channel == schema.ChannelStandby:
-		return e.id + schema.StandbySuffix
-	default:
-		return e.id
-	}
-}
-
-func (e *event) deriveID() string {
-	identity := schema.Identity{
-		Platform: e.Platform, Account: e.Account.ID, User: e.User, Timestamp: string(e.timestamp),
-		Kind: e.Kind, Ref: e.ref(), MessageID: e.MessageID,
-	}
-	if e.Payload != nil {
-		identity.Payload = e.Payload.Raw
-	}
-	return schema.DeriveID(identity)
 }

@@ -55,6 +55,14 @@ func (c counts) json() []byte {
 		c.accepted, c.duplicates, c.ignored, c.rejected)
 }
 
+// response returns the body of a 200.
+func (d *delivery) response() []byte {
+	if d.answer != nil {
+		return d.answer
+	}
+	return d.counts.json()
+}
+
 // The outcomes of a whole delivery in log and trace. If several apply, the first in
 // this order is used.
 const (

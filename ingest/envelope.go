@@ -11,8 +11,9 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// rawItem is one item of a delivery to Meta's webhook, not decoded yet: an item of
-// entry[].messaging or entry[].standby, or a change of entry[].changes.
+// rawItem is one item of a delivery to Meta's webhook, not decoded yet: an item of one of
+// an entry's lists. An entry without such a list is an item itself, and so is a delivery
+// without entries.
 type rawItem struct {
 	entryID string // of its entry: the id of the page or account
 	list    string
@@ -20,13 +21,16 @@ type rawItem struct {
 	fault   string // why body is malformed; else empty
 }
 
-// The lists of an entry that can hold events, and the sample of the dashboard's Test
-// button, which has no entry.
+// The lists of an entry, and what stands in for them: the sample of the dashboard's Test
+// button has no entry.
 const (
 	listMessaging = "messaging"
 	listStandby   = "standby"
 	listChanges   = "changes"
+	listCalls     = "calls"
 	listSample    = "sample"
+	listEntry     = "entry"
+	listDelivery  = "delivery"
 )
 
 // channel follows from the list that the item was in.
@@ -43,9 +47,8 @@ func (item *rawItem) channel() schema.Channel {
 
 // envelope is a delivery to Meta's webhook, split into items that are not decoded yet.
 type envelope struct {
-	object  string // "page", "instagram" …; empty for a sample
-	items   []rawItem
-	ignored int // well-formed parts without an item
+	object string // "page", "instagram" …; empty for a sample
+	items  []rawItem
 }
 
 // readEnvelopes walks once over a body: an object, or an array of them, as in the
@@ -111,7 +114,7 @@ func (w *walker) envelope() error {
 		return err
 	}
 	w.hasObject = true
-	start, isSample := w.nextOffset(), false
+	start, list := w.nextOffset(), listDelivery
 	err := w.object(func(name string) error {
 		switch name {
 		case "object":
@@ -119,41 +122,42 @@ func (w *walker) envelope() error {
 		case "entry":
 			return w.list(&e, "entry", func() error { return w.entry(&e) })
 		case "value":
-			isSample = true
+			list = listSample
 		}
 		return w.dec.SkipValue()
 	})
-	switch {
-	case len(e.items)+e.ignored > 0:
-	case isSample:
-		e.items = append(e.items, rawItem{list: listSample, body: w.body[start:w.dec.InputOffset()]})
-	default:
-		e.ignored++
+	if len(e.items) == 0 {
+		e.items = append(e.items, rawItem{list: list, body: w.body[start:w.dec.InputOffset()]})
 	}
 	w.envelopes = append(w.envelopes, e)
 	return err
 }
 
-// entry reads one entry. Its id can follow its lists.
+// entry reads one entry. Its id can follow its lists. Some of Meta's documents have a
+// change or a messaging item in the place of an entry.
 func (w *walker) entry(e *envelope) error {
 	if w.dec.PeekKind() != '{' {
 		return w.malformed(e, "entry", "an entry has to be an object")
 	}
-	first, id := len(e.items), ""
+	first, id, start, itself := len(e.items), "", w.nextOffset(), listEntry
 	err := w.object(func(name string) error {
-		switch name {
-		case "id":
+		switch kind := w.dec.PeekKind(); {
+		case name == "id":
 			return w.id(e, &id)
-		case listMessaging, listStandby, listChanges:
+		case name == listMessaging, name == listStandby, name == listChanges, name == listCalls && kind == '[':
 			return w.list(e, name, func() error { return w.item(e, name) })
+		case name == "field" && kind == '"':
+			itself = listChanges
+		case name == "sender" && kind == '{':
+			itself = listMessaging
 		}
 		return w.dec.SkipValue()
 	})
+	if len(e.items) == first {
+		e.items = append(e.items, rawItem{list: itself, body: w.body[start:w.dec.InputOffset()]})
+	}
 	for i := first; i < len(e.items); i++ {
 		e.items[i].entryID = id
-	}
-	if len(e.items) == first {
-		e.ignored++
 	}
 	return err
 }

@@ -27,7 +27,7 @@ func FuzzMetaDelivery(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		b := &batch{receivedAt: testNow, includeRaw: len(body)%2 == 0, isUTF8: utf8.Valid(body)}
+		b := &batch{receivedAt: testNow, includeRaw: len(body)%2 == 0, storeOther: len(body)%3 == 0, isUTF8: utf8.Valid(body)}
 		decodeMeta(b, bytes.Clone(body))
 		if b.notJSON {
 			checkRefused(t, b, body)

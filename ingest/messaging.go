@@ -20,6 +20,7 @@ const (
 	fieldMessages          = "messages"
 	fieldStandby           = "standby"            // another app's conversation
 	fieldInstagramReferral = "messaging_referral" // Messenger's has an s
+	fieldCallPermission    = "call_permission_reply"
 )
 
 // messagingFields are the webhook fields whose change is a messaging item. The error is
@@ -29,6 +30,7 @@ var messagingFields = map[string]error{
 	"messaging_referrals":  errNoReferral,
 	fieldInstagramReferral: errNoReferral,
 	"messaging_optins":     errors.New("value/optin is missing"),
+	fieldCallPermission:    nil,
 	fieldMessages:          nil,
 	fieldStandby:           nil,
 }
@@ -48,6 +50,16 @@ type messagingItem struct {
 	Message   messagingMessage           `json:"message"`
 	Optin     object[*messagingOptin]    `json:"optin"`
 	Referral  object[*messagingReferral] `json:"referral"`
+
+	CallPermission *map[string]jsontext.Value      `json:"call_permission_reply"`
+	PriorMessage   optional[messagingPriorMessage] `json:"prior_message"`
+}
+
+// messagingPriorMessage says as whom the bot knew the person when it wrote first. It is
+// the only place where a user_ref and the person's id come together.
+type messagingPriorMessage struct {
+	Source     stringOrInt `json:"source"`
+	Identifier stringOrInt `json:"identifier"`
 }
 
 type messagingParty struct {
@@ -100,8 +112,13 @@ type messagingChange struct {
 
 // decodeMessaging decodes an item, or a change with one.
 func decodeMessaging(b *batch, item *rawItem, p *metaPlatform) {
-	e := event{body: item.body}
+	e := event{body: item.body, describe: item.describe}
 	e.Platform = p.name
+	switch item.list {
+	case listCalls, listEntry, listDelivery:
+		b.add(&e, nil)
+		return
+	}
 	var change messagingChange
 	err := change.read(item)
 	switch {
@@ -146,8 +163,9 @@ func (item *rawItem) isChange() bool { return item.list != listMessaging && item
 // is about one thing; of several, the first in this order is used. A referral next to it
 // says how the person came.
 func (i *messagingItem) fill(e *event) {
-	e.User = schema.User{ID: string(i.Sender.ID), Ref: string(i.Sender.UserRef)}
-	e.timestamp = i.Timestamp
+	prior := i.PriorMessage.value
+	e.User = schema.User{ID: string(i.Sender.ID), Ref: string(cmp.Or(i.Sender.UserRef, prior.Identifier))}
+	e.PriorSource, e.timestamp = string(prior.Source), i.Timestamp
 	if i.Message.IsEcho {
 		i.Message = messagingMessage{} // the account's own message, not a person's
 	}
@@ -160,6 +178,8 @@ func (i *messagingItem) fill(e *event) {
 	case message.QuickReply.present:
 		e.Kind, e.Title, e.Payload = schema.KindQuickReply, message.Text, newPayload(message.QuickReply.value.Payload)
 		e.id, e.Referral = string(message.MID), referral.normalize()
+	case i.CallPermission != nil:
+		e.Kind, e.Referral = schema.KindOptin, &schema.Referral{Type: schema.OptinCallPermission, Extra: safeFields(*i.CallPermission)}
 	case i.Optin.present:
 		optin := i.Optin.value
 		e.Kind, e.Title, e.Payload = schema.KindOptin, optin.Title, newPayload(optin.Payload)
@@ -172,9 +192,22 @@ func (i *messagingItem) fill(e *event) {
 	e.MessageID = e.id
 }
 
+// optinStatuses are the values of notification_messages_status that say what an opt-in
+// is about. The platform's own type is among the extra fields then.
+var optinStatuses = map[lenientString]string{
+	"STOP_NOTIFICATIONS":   schema.OptinStop,
+	"RESUME_NOTIFICATIONS": schema.OptinResume,
+}
+
 // referral returns nil for an opt-in that names only the person and the payload.
 func (o *messagingOptin) referral() *schema.Referral {
 	r := o.Referral.normalize()
+	var status lenientString
+	_ = decodeJSON(r.Extra["notification_messages_status"], &status) // empty if it is missing
+	if sort := optinStatuses[status]; sort != "" {
+		r.Extra["type"], _ = json.Marshal(r.Type) // a string cannot fail
+		r.Type = sort
+	}
 	if r.Ref == "" && r.Source == "" && r.Type == "" && r.AdID == "" && len(r.Extra) == 0 {
 		return nil
 	}
@@ -231,11 +264,13 @@ func itemMayBeEvent(item []byte) bool {
 		Message  jsontext.Value `json:"message"`
 		Optin    jsontext.Value `json:"optin"`
 		Referral jsontext.Value `json:"referral"`
+
+		CallPermission jsontext.Value `json:"call_permission_reply"`
 	}
 	switch {
 	case decodeJSON(item, &members) != nil:
 		return true
-	case len(members.Postback) > 0, len(members.Optin) > 0, len(members.Referral) > 0:
+	case len(members.Postback) > 0, len(members.Optin) > 0, len(members.Referral) > 0, isPresent(members.CallPermission):
 		return true
 	default:
 		return len(members.Message) > 0 && messageMayBeEvent(members.Message)

@@ -86,15 +86,14 @@ func decodeEnvelope(b *batch, e *envelope) {
 	if platform != nil {
 		name = platform.name
 	}
-	if e.ignored > 0 {
-		b.ignore(name, e.ignored)
-	}
 	for i := range e.items {
 		switch item := &e.items[i]; {
 		case item.fault != "":
 			b.deadLetter(name, schema.ReasonMalformed, item.body, item.fault)
 		case platform == nil:
-			b.ignore(name, 1)
+			e := event{body: item.body, describe: item.describe}
+			e.Platform = name
+			b.add(&e, nil)
 		default:
 			platform.decode(b, item, platform)
 		}

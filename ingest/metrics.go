@@ -89,7 +89,7 @@ func (m *metrics) countItems(d *delivery) {
 			continue
 		}
 		data := &item.Event.Data
-		m.events.WithLabelValues(data.Platform, string(data.Kind), string(outcome)).Inc()
+		m.events.WithLabelValues(data.Platform, kindLabel(data), string(outcome)).Inc()
 		if outcome == schema.Stored {
 			m.countStored(item)
 		}
@@ -102,11 +102,24 @@ func (m *metrics) countItems(d *delivery) {
 	}
 }
 
+// kindLabel returns the kind, and "other" for an item that is not a click.
+func kindLabel(d *schema.Data) string {
+	if d.What != "" {
+		return labelOther
+	}
+	return string(d.Kind)
+}
+
 func (m *metrics) countStored(item *schema.Item) {
 	d := &item.Event.Data
-	m.clicks.WithLabelValues(d.Platform, m.prefixes.limited(item.Route.Prefix)).Inc()
+	if d.What == "" {
+		m.clicks.WithLabelValues(d.Platform, m.prefixes.limited(item.Route.Prefix)).Inc()
+	}
 	if !item.Undated {
 		m.eventAge.WithLabelValues(d.Platform).Observe(max(0, d.ReceivedAt.Sub(item.Event.Time).Seconds()))
+	}
+	if d.Account.ID == "" {
+		return
 	}
 	m.lastEvent.WithLabelValues(d.Platform, m.accounts.limited(d.Account.ID)).
 		Set(float64(d.ReceivedAt.UnixMilli()) / float64(time.Second/time.Millisecond))

@@ -47,10 +47,11 @@ func keptEntry(entry any, known bool) int {
 	if !isObject {
 		return 1
 	}
-	n := keptID(e["id"])
-	for _, list := range []string{"messaging", "standby", "changes"} {
+	n, hasItems := keptID(e["id"]), false
+	for _, list := range []string{"messaging", "standby", "changes", "calls"} {
 		items, isList := e[list].([]any)
-		if e[list] != nil && !isList {
+		hasItems = hasItems || len(items) > 0
+		if e[list] != nil && !isList && list != "calls" {
 			n++
 		}
 		for _, item := range items {
@@ -60,12 +61,28 @@ func keptEntry(entry any, known bool) int {
 				n++
 			case known && list == "changes":
 				n += keptChange(i)
-			case known && isInteraction(i):
+			case known && list != "calls" && isInteraction(i):
 				n++
 			}
 		}
 	}
+	if n == 0 && !hasItems && known {
+		return keptEntryItself(e)
+	}
 	return n
+}
+
+// keptEntryItself counts an entry without items, which can be a change or an item.
+func keptEntryItself(e map[string]any) int {
+	_, hasField := e["field"].(string)
+	_, hasSender := e["sender"].(map[string]any)
+	switch {
+	case hasField && !hasSender:
+		return keptChange(e)
+	case hasSender && !hasField && isInteraction(e):
+		return 1
+	}
+	return 0
 }
 
 // keptID counts an id that is not a string, a number or null.
@@ -83,7 +100,7 @@ func keptChange(change map[string]any) int {
 	switch field {
 	case "", "messaging_postbacks", "messaging_referrals", "messaging_referral", "messaging_optins":
 		return 1
-	case "messages", "standby":
+	case "messages", "standby", "call_permission_reply":
 		item, isObject := change["value"].(map[string]any)
 		if change["value"] != nil && (!isObject || isInteraction(item)) {
 			return 1
@@ -98,6 +115,9 @@ func isInteraction(item map[string]any) bool {
 		if _, has := item[name]; has {
 			return true
 		}
+	}
+	if item["call_permission_reply"] != nil {
+		return true
 	}
 	message, isObject := item["message"].(map[string]any)
 	if !isObject {
@@ -121,8 +141,7 @@ func keptWhatsApp(delivery any) (n int, exactly bool) {
 	return n, false
 }
 
-// isWhatsAppInteraction returns false for replies of unknown kinds, such as a permission
-// to call.
+// isWhatsAppInteraction returns false for replies of unknown kinds.
 func isWhatsAppInteraction(m map[string]any) bool {
 	if m["button"] != nil || m["referral"] != nil {
 		return true
@@ -131,7 +150,7 @@ func isWhatsAppInteraction(m map[string]any) bool {
 	if !isObject {
 		return m["interactive"] != nil || m["type"] == "interactive" || m["type"] == "button"
 	}
-	for _, kind := range []string{"button_reply", "list_reply", "nfm_reply"} {
+	for _, kind := range []string{"button_reply", "list_reply", "nfm_reply", "call_permission_reply"} {
 		if reply[kind] != nil || reply["type"] == kind {
 			return true
 		}
@@ -181,6 +200,14 @@ func keptTelegram(update any) (n int, exactly bool) {
 		if game, _ := c["game_short_name"].(string); isObject && game != "" {
 			return 0, false
 		}
+		return 1, true
+	}
+	for _, member := range []string{"chosen_inline_result", "purchased_paid_media"} {
+		if _, has := u[member]; has {
+			return 1, true
+		}
+	}
+	if m, isObject := u["message"].(map[string]any); isObject && (m["web_app_data"] != nil || m["successful_payment"] != nil) {
 		return 1, true
 	}
 	text, _ := textAt(u, "message", "text").(string)

@@ -91,6 +91,7 @@ func (s *Server) deliver(w http.ResponseWriter, r *request) error {
 	}
 	d := &delivery{hook: r.hook, received: received}
 	d.account, d.includeRaw = r.account, s.cfg.IncludeRaw
+	d.storeOther, d.answerCallbacks = s.cfg.StoreOther, s.cfg.TelegramAnswer
 	ctx := r.Context()
 	if s.cfg.Tracer != nil {
 		ctx = s.startSpan(r, d)
@@ -124,7 +125,7 @@ func (s *Server) process(ctx context.Context, d *delivery, body *body) (err erro
 		return err
 	}
 	d.receivedAt = s.cfg.Now().UTC().Truncate(time.Millisecond)
-	d.isUTF8 = utf8.Valid(body.bytes)
+	d.size, d.isUTF8 = len(body.bytes), utf8.Valid(body.bytes)
 	d.hook.decode(&d.batch, body.bytes)
 	if d.surplus > 0 {
 		d.deadLetterSurplus(d.hook.name, body.bytes)
@@ -165,6 +166,6 @@ func (s *Server) respond(ctx context.Context, w http.ResponseWriter, d *delivery
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(d.counts.json()) // an error means that the caller hung up
+	_, _ = w.Write(d.response()) // an error means that the caller hung up
 	return nil
 }

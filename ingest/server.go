@@ -34,6 +34,12 @@ type Config struct {
 	PublishTimeout time.Duration
 	// IncludeRaw adds the platform's own item to every event.
 	IncludeRaw bool
+	// StoreOther makes events of all well-formed items that are not clicks, instead of
+	// counting them as ignored.
+	StoreOther bool
+	// TelegramAnswer answers a Telegram callback in the webhook's response, so that the
+	// button stops showing its progress bar.
+	TelegramAnswer bool
 	// LabelLimit is how many prefixes and accounts get their own metric series;
 	// further ones are counted as "other".
 	LabelLimit int

@@ -2,10 +2,10 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"errors"
 	"io"
-	"strings"
-	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -15,75 +15,31 @@ import (
 // telegramUpdate has the members of an update (Telegram Bot API, "Update") that can be
 // events. An update has at most one of its optional members.
 type telegramUpdate struct {
-	CallbackQuery object[telegramCallback] `json:"callback_query"`
-	Message       object[telegramText]     `json:"message"`
+	ID            optional[stringOrInt]        `json:"update_id"`
+	CallbackQuery object[telegramCallback]     `json:"callback_query"`
+	Message       object[telegramProbe]        `json:"message"`
+	InlineResult  object[telegramInlineResult] `json:"chosen_inline_result"`
+	PaidMedia     object[telegramPaidMedia]    `json:"purchased_paid_media"`
 }
 
-// telegramText is a message that may not be an event.
-type telegramText struct {
-	Text lenientString `json:"text"`
+// telegramProbe is a message that may not be an event.
+type telegramProbe struct {
+	Text       lenientString  `json:"text"`
+	WebAppData jsontext.Value `json:"web_app_data"`
+	Payment    jsontext.Value `json:"successful_payment"`
 }
 
-// telegramStart is an update whose message is /start.
-type telegramStart struct {
-	Message telegramMessage `json:"message"`
+// telegramInlineResult is a result of an inline query that a person chose.
+type telegramInlineResult struct {
+	ResultID        string                `json:"result_id"`
+	From            telegramUser          `json:"from"`
+	InlineMessageID optional[stringOrInt] `json:"inline_message_id"`
 }
 
-// telegramCallback is a tap on a button of an inline keyboard. It has no time.
-type telegramCallback struct {
-	ID              stringOrInt                     `json:"id"`
-	From            telegramUser                    `json:"from"`
-	Message         optional[telegramButtonMessage] `json:"message"`
-	InlineMessageID optional[stringOrInt]           `json:"inline_message_id"`
-	Data            string                          `json:"data"`
-	GameShortName   lenientString                   `json:"game_short_name"`
-}
-
-// telegramButtonMessage is the message with the button. If it is not accessible any
-// more, it has only chat and id.
-type telegramButtonMessage struct {
-	MessageID   stringOrInt                `json:"message_id"`
-	Chat        telegramChat               `json:"chat"`
-	ReplyMarkup optional[telegramKeyboard] `json:"reply_markup"`
-}
-
-type telegramKeyboard struct {
-	InlineKeyboard [][]telegramButton `json:"inline_keyboard"`
-}
-
-// telegramMessage is one that a person sent.
-type telegramMessage struct {
-	MessageID stringOrInt      `json:"message_id"`
-	Date      timestamp        `json:"date"`
-	Chat      telegramChat     `json:"chat"`
-	From      telegramUser     `json:"from"`
-	Text      string           `json:"text"`
-	Entities  []telegramEntity `json:"entities"`
-}
-
-type telegramChat struct {
-	ID   stringOrInt `json:"id"`
-	Type stringOrInt `json:"type"`
-}
-
-// telegramUser is a person. Ids can have more digits than a float64 keeps.
-type telegramUser struct {
-	ID           stringOrInt `json:"id"`
-	FirstName    string      `json:"first_name"`
-	LastName     string      `json:"last_name"`
-	Username     stringOrInt `json:"username"`
-	LanguageCode stringOrInt `json:"language_code"`
-}
-
-type telegramEntity struct {
-	Type   lenientString `json:"type"`
-	Offset stringOrInt   `json:"offset"`
-}
-
-// telegramButton can have no callback_data: a link, a game.
-type telegramButton struct {
-	Text         string  `json:"text"`
-	CallbackData *string `json:"callback_data"`
+// telegramPaidMedia is a purchase of media.
+type telegramPaidMedia struct {
+	From    telegramUser `json:"from"`
+	Payload string       `json:"paid_media_payload"`
 }
 
 // decodeTelegram decodes an update. A body that is not a JSON object becomes a dead
@@ -93,9 +49,22 @@ func decodeTelegram(b *batch, body []byte) {
 		b.deadLetterBody(schema.Telegram, body, err)
 		return
 	}
-	e := event{body: body}
+	e := event{body: body, describe: describeUpdate}
 	e.Platform, e.Account.ID, e.Channel = schema.Telegram, b.account, schema.ChannelPrimary
 	b.add(&e, decodeUpdate(&e, body))
+	if b.answerCallbacks && e.Kind == schema.KindInlineButton && b.items[0].Event != nil {
+		b.answer = callbackAnswer(e.id)
+	}
+}
+
+// callbackAnswer is a call of the Bot API in the response to a webhook ("Making requests
+// when getting updates"). It needs no bot token.
+func callbackAnswer(callbackID string) []byte {
+	answer, _ := json.Marshal(struct { // strings cannot fail
+		Method string `json:"method"`
+		ID     string `json:"callback_query_id"`
+	}{"answerCallbackQuery", callbackID})
+	return answer
 }
 
 // checkObject reports why a body is not one JSON object.
@@ -127,124 +96,87 @@ func decodeUpdate(e *event, body []byte) error {
 	switch {
 	case update.CallbackQuery.present:
 		update.CallbackQuery.value.fill(e)
-	case isStart(string(update.Message.value.Text)):
-		var start telegramStart
-		if err := decodeJSON(body, &start); err != nil {
-			return err
-		}
-		start.Message.fill(e)
+	case update.InlineResult.present:
+		r := &update.InlineResult.value
+		e.Kind, e.User, e.Payload = schema.KindInlineResult, r.From.normalize(), newPayload(r.ResultID)
+		e.ReplyTo, e.id = string(r.InlineMessageID.value), update.eventID("chosen_inline_result")
+	case update.PaidMedia.present:
+		p := &update.PaidMedia.value
+		e.Kind, e.User, e.Payload = schema.KindPaidMedia, p.From.normalize(), newPayload(p.Payload)
+		e.id = update.eventID("purchased_paid_media")
+	case update.Message.value.mayBeEvent():
+		return decodeTelegramMessage(e, body)
 	}
 	return nil
 }
 
-func (c *telegramCallback) fill(e *event) {
-	if c.GameShortName != "" {
-		return
-	}
-	e.Kind, e.User, e.id = schema.KindInlineButton, c.From.normalize(), string(c.ID)
-	e.ReplyTo, e.Chat = c.message()
-	e.Payload = newPayload(c.Data)
-	title, onKeyboard := c.button()
-	e.Title = title
-	if e.Payload != nil {
-		e.Payload.OnKeyboard = onKeyboard
-	}
-}
-
-// button finds the button by its data. Some updates do not show the keyboard: of
-// messages sent in inline mode, old ones, and those whose keyboard was removed.
-func (c *telegramCallback) button() (title string, onKeyboard *bool) {
-	keyboard := c.Message.value.ReplyMarkup
-	if !keyboard.present {
-		return "", nil
-	}
-	for _, row := range keyboard.value.InlineKeyboard {
-		for _, button := range row {
-			if button.CallbackData != nil && *button.CallbackData == c.Data {
-				return button.Text, new(true)
-			}
-		}
-	}
-	return "", new(false)
-}
-
-// message returns the message with the button and its chat. A message sent in inline
-// mode has another kind of id, and no chat.
-func (c *telegramCallback) message() (id string, chat *schema.Chat) {
-	if !c.Message.present {
-		return string(c.InlineMessageID.value), nil
-	}
-	m := &c.Message.value
-	return string(m.MessageID), m.Chat.normalize()
-}
-
-// fill reads the command by which a person opens a bot: a click, or with a parameter a
-// deep link. Telegram's message ids are unique within a chat only, so the event's id is
-// derived. The message id is part of it: two messages in one second are two clicks.
-func (m *telegramMessage) fill(e *event) {
-	if !m.startsWithCommand() {
-		return
-	}
-	e.Kind, e.User, e.Chat = schema.KindButton, m.From.normalize(), m.Chat.normalize()
-	e.MessageID, e.timestamp = m.id(), m.Date
-	if _, parameter := splitCommand(m.Text); parameter != "" {
-		e.Kind, e.Referral = schema.KindReferral, &schema.Referral{Ref: parameter}
-	} else {
-		e.Payload = newPayload(startCommand)
-	}
-}
-
-// startCommand is sent by the Start button and by deep links.
-const startCommand = "/start"
-
-func isStart(text string) bool {
-	command, _ := splitCommand(text)
-	return command == startCommand
-}
-
-// splitCommand splits a message into its first word and the rest. In groups the bot's
-// user name follows the command. It is left out, because the bot can have another name in
-// the configuration.
-func splitCommand(text string) (command, parameter string) {
-	end := strings.IndexFunc(text, unicode.IsSpace)
-	if end < 0 {
-		end = len(text)
-	}
-	command, _, _ = strings.Cut(text[:end], "@")
-	return command, strings.TrimSpace(text[end:])
-}
-
-// startsWithCommand reports whether the text is a command, and not for example a quoted
-// piece of code. Telegram marks commands; a text without any marks counts as one.
-func (m *telegramMessage) startsWithCommand() bool {
-	for _, e := range m.Entities {
-		if e.Type == "bot_command" && e.Offset == "0" {
-			return true
-		}
-	}
-	return len(m.Entities) == 0
-}
-
-// id returns "" for 0: Telegram has not given the message an id yet.
-func (m *telegramMessage) id() string {
-	if m.MessageID == "0" {
+// eventID returns the id of an update that has neither an id of its own nor a time: of two
+// that are alike, both count.
+func (u *telegramUpdate) eventID(member string) string {
+	if u.ID.value == "" {
 		return ""
 	}
-	return string(m.MessageID)
+	return string(u.ID.value) + ":" + member
 }
 
-func (c telegramChat) normalize() *schema.Chat {
-	if c.ID == "" {
-		return nil
-	}
-	return &schema.Chat{ID: string(c.ID), Type: string(c.Type)}
+func (p *telegramProbe) mayBeEvent() bool {
+	return isStart(string(p.Text)) || isPresent(p.WebAppData) || isPresent(p.Payment)
 }
 
 func (u telegramUser) normalize() schema.User {
 	return schema.User{
 		ID:       string(u.ID),
-		Name:     strings.TrimSpace(u.FirstName + " " + u.LastName),
+		Name:     joinNames(u.FirstName, u.LastName),
 		Username: string(u.Username),
 		Locale:   string(u.LanguageCode),
 	}
+}
+
+// telegramUser is a person. Ids can have more digits than a float64 keeps.
+type telegramUser struct {
+	ID           stringOrInt `json:"id"`
+	FirstName    string      `json:"first_name"`
+	LastName     string      `json:"last_name"`
+	Username     stringOrInt `json:"username"`
+	LanguageCode stringOrInt `json:"language_code"`
+}
+
+// describeUpdate names an update by its member, and sets what is known about it.
+func describeUpdate(e *event) {
+	member, value := tellingMember(e.body, "update_id")
+	var update struct {
+		ID optional[stringOrInt] `json:"update_id"`
+	}
+	_ = decodeJSON(e.body, &update) // whatever can be read
+	e.What, e.id = cmp.Or(member, "update"), string(update.ID.value)
+	if value.Kind() != '{' {
+		return
+	}
+	var m telegramOther
+	_ = decodeJSON(value, &m) // whatever can be read
+	e.timestamp, e.MessageID = m.Date, knownID(m.MessageID.value)
+	e.User = m.user()
+}
+
+// telegramOther has what updates that are not clicks have in common.
+type telegramOther struct {
+	MessageID  optional[stringOrInt]  `json:"message_id"`
+	Date       timestamp              `json:"date"`
+	From       optional[telegramUser] `json:"from"`
+	User       optional[telegramUser] `json:"user"`
+	SenderChat optional[telegramChat] `json:"sender_chat"`
+	ActorChat  optional[telegramChat] `json:"actor_chat"` // of a reaction
+	VoterChat  optional[telegramChat] `json:"voter_chat"` // of an answer to a poll
+}
+
+func (m *telegramOther) user() schema.User {
+	for _, chat := range []optional[telegramChat]{m.SenderChat, m.ActorChat, m.VoterChat} {
+		if chat.value.ID != "" {
+			return chat.value.asUser()
+		}
+	}
+	if m.From.present {
+		return m.From.value.normalize()
+	}
+	return m.User.value.normalize()
 }

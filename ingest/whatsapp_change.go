@@ -1,36 +1,73 @@
 package ingest
 
 import (
+	"slices"
+
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// whatsappChange is an item of entry[].changes, split into messages that are not decoded
-// yet.
+// whatsappChange is an item of entry[].changes, split into the items of its lists, which
+// are not decoded yet.
 type whatsappChange struct {
 	field    lenientString
 	account  string
 	contacts []whatsappContact
 	byID     map[stringOrInt]int // indexes of contacts by each of their ids
-	messages envelope            // as its items
-	ignored  int                 // statuses and echoes
+	found    envelope            // the items of all lists, in their order
+	kinds    []*whatsappList     // of the items
 }
 
-// hasMessages returns false for a change of another field, and for one without messages,
-// statuses and echoes. A change without a field can have messages.
-func (c *whatsappChange) hasMessages() bool {
-	isMessages := c.field == fieldMessages || c.field == fieldStandby || c.field == ""
-	return isMessages && len(c.messages.items)+c.ignored > 0
+// whatsappList is a list in the value of a change.
+type whatsappList struct {
+	fields []lenientString // of the changes that have this list
+	// decode adds an item of the list to the batch.
+	decode func(c *whatsappChange, b *batch, item *rawItem)
+	// isOther says that no item of the list is a click: items can have any form.
+	isOther bool
 }
 
-// whatsappWalker cuts the messages out of a change without copying.
+// The fields of changes with items. A change without a field can have any of them.
+const (
+	fieldCalls       = "calls"
+	fieldPreferences = "user_preferences"
+)
+
+// whatsappLists is the table of lists, by their names.
+var whatsappLists = map[string]*whatsappList{
+	"messages":         {[]lenientString{fieldMessages, fieldStandby, ""}, (*whatsappChange).decodeMessage, false},
+	"calls":            {[]lenientString{fieldCalls, ""}, (*whatsappChange).decodeCall, false},
+	"user_preferences": {[]lenientString{fieldPreferences, ""}, (*whatsappChange).decodePreference, false},
+	"statuses":         {[]lenientString{fieldMessages, fieldStandby, fieldCalls, ""}, (*whatsappChange).decodeStatus, true},
+	"message_echoes":   {[]lenientString{fieldMessages, fieldStandby, ""}, (*whatsappChange).decodeEcho, true},
+}
+
+// malformedValue stands for a value of a wrong JSON type in a change that can have clicks.
+var malformedValue = &whatsappList{
+	fields: []lenientString{fieldMessages, fieldStandby, fieldCalls, fieldPreferences, ""},
+	decode: (*whatsappChange).decodeMessage,
+}
+
+// decode adds the items of the change to the batch, and reports whether there are any.
+// Lists of other fields do not count.
+func (c *whatsappChange) decode(b *batch) (hasItems bool) {
+	for i := range c.found.items {
+		if list := c.kinds[i]; slices.Contains(list.fields, c.field) {
+			list.decode(c, b, &c.found.items[i])
+			hasItems = true
+		}
+	}
+	return hasItems
+}
+
+// whatsappWalker cuts the items out of a change without copying.
 type whatsappWalker struct {
 	walker
 	change      whatsappChange
-	currentList string // of the messages that are found next
+	currentList string // of the items that are found next
 }
 
-// readWhatsAppChange walks once over a change. Other members than the messages can
-// come in any order, and be malformed without an effect on the messages.
+// readWhatsAppChange walks once over a change. Other members than the lists can come in
+// any order, and be malformed without an effect on the items.
 func readWhatsAppChange(item *rawItem) (whatsappChange, error) {
 	w := whatsappWalker{walker: newWalker(item.body), currentList: item.list}
 	err := w.object(func(name string) error {
@@ -46,14 +83,14 @@ func readWhatsAppChange(item *rawItem) (whatsappChange, error) {
 		}
 	})
 	if w.change.field == fieldStandby {
-		for i := range w.change.messages.items {
-			w.change.messages.items[i].list = standbyOf(item.list)
+		for i := range w.change.found.items {
+			w.change.found.items[i].list = standbyOf(item.list)
 		}
 	}
 	return w.change, err
 }
 
-// standbyOf returns the list of messages on standby. Those of a sample stay there.
+// standbyOf returns the list of items on standby. Those of a sample stay there.
 func standbyOf(list string) string {
 	if list == listSample {
 		return listSample
@@ -61,7 +98,7 @@ func standbyOf(list string) string {
 	return listStandby
 }
 
-// objectOrNull reads an object that can have messages.
+// objectOrNull reads an object that can have items.
 func (w *whatsappWalker) objectOrNull(name string, member func(string) error) error {
 	switch w.dec.PeekKind() {
 	case '{':
@@ -69,7 +106,8 @@ func (w *whatsappWalker) objectOrNull(name string, member func(string) error) er
 	case 'n':
 		return w.dec.SkipValue()
 	default:
-		return w.malformed(&w.change.messages, w.currentList, name+" has to be an object")
+		w.change.kinds = append(w.change.kinds, malformedValue)
+		return w.malformed(&w.change.found, w.currentList, name+" has to be an object")
 	}
 }
 
@@ -91,15 +129,24 @@ func (w *whatsappWalker) content(name string) error {
 		return w.metadata()
 	case "contacts":
 		return w.contacts()
-	case "messages":
-		return w.list(&w.change.messages, "messages", func() error {
-			return w.item(&w.change.messages, w.currentList)
-		})
-	case "statuses", "message_echoes":
-		return w.ignoreList()
-	default:
+	}
+	if list := whatsappLists[name]; list != nil {
+		return w.items(name, list)
+	}
+	return w.dec.SkipValue()
+}
+
+// items reads a list. Only those with clicks can be malformed.
+func (w *whatsappWalker) items(name string, list *whatsappList) error {
+	found := &w.change.found
+	if list.isOther && w.dec.PeekKind() != '[' {
 		return w.dec.SkipValue()
 	}
+	err := w.list(found, name, func() error { return w.item(found, w.currentList) })
+	for len(w.change.kinds) < len(found.items) {
+		w.change.kinds = append(w.change.kinds, list)
+	}
+	return err
 }
 
 // metadata reads the account. If it cannot be decoded, every click of the change is
@@ -128,13 +175,13 @@ func (w *whatsappWalker) contacts() error {
 	for _, one := range all {
 		var contact whatsappContact
 		if decodeJSON(one, &contact) == nil {
-			w.change.add(contact)
+			w.change.addContact(contact)
 		}
 	}
 	return err
 }
 
-func (c *whatsappChange) add(contact whatsappContact) {
+func (c *whatsappChange) addContact(contact whatsappContact) {
 	if c.byID == nil {
 		c.byID = make(map[stringOrInt]int)
 	}
@@ -144,15 +191,4 @@ func (c *whatsappChange) add(contact whatsappContact) {
 		}
 	}
 	c.contacts = append(c.contacts, contact)
-}
-
-// ignoreList counts the elements of a list without clicks.
-func (w *whatsappWalker) ignoreList() error {
-	if w.dec.PeekKind() != '[' {
-		return w.dec.SkipValue()
-	}
-	return w.array(func() error {
-		w.change.ignored++
-		return w.dec.SkipValue()
-	})
 }

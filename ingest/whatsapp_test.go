@@ -45,7 +45,17 @@ func TestWhatsAppMessages(t *testing.T) {
 		"text, odd":                {`{"from":[],"id":{},"type":"text","context":5}`, "ignored"},
 		"unknown":                  {`{"type":5,"x":[{"y":1}]}`, "ignored"},
 		"empty":                    {`{}`, "ignored"},
-		"reply of another type":    {reply(`{"type":"call_permission_reply","call_permission_reply":{}}`), "ignored"},
+		"reply of another type":    {reply(`{"type":"product","product":{}}`), "ignored"},
+		"permission":               {reply(`{"type":"call_permission_reply","call_permission_reply":{}}`), "accepted"},
+		"permission, odd":          {reply(`{"type":"call_permission_reply","call_permission_reply":5}`), "accepted"},
+		"order, odd product":       {`{` + head + `"type":"order","context":{"referred_product":5}}`, "ignored"},
+		"text, odd product":        {`{` + head + `"type":"text","context":{"referred_product":5}}`, "ignored"},
+		"odd additional fields":    {`{` + head + `"type":"button","button":{},"group_id":{},"system":5,"context":{"id":{}}}`, "accepted"},
+		"odd form name":            {reply(`{"nfm_reply":{"name":{},"body":5,"response_json":"{}"}}`), "accepted"},
+		"system":                   {`{` + head + `"type":"system","system":{"type":"user_changed_user_id","user_id":"US.2","previous_user_id":"US.1"}}`, "accepted"},
+		"system without a new id":  {`{` + head + `"type":"system","system":{"type":"user_changed_user_id","previous_user_id":"US.1"}}`, "ignored"},
+		"system, something else":   {`{` + head + `"type":"system","system":{"type":"customer_identity_changed","wa_id":"45"}}`, "ignored"},
+		"system, odd":              {`{` + head + `"type":"system","system":{"type":"user_changed_number","wa_id":{}}}`, "ignored"},
 		"reply without a type":     {reply(`{}`), "ignored"},
 		"nulls":                    {`{` + head + `"type":"text","interactive":null,"button":null,"referral":null,"context":null}`, "ignored"},
 		"button reply":             {reply(`{"type":"button_reply","button_reply":{"id":"a","title":"A"}}`), "accepted"},
@@ -198,7 +208,7 @@ func FuzzWhatsAppMessages(f *testing.F) {
 		if !jsontext.Value(message).IsValid(lenient...) {
 			t.Skip("not one JSON value")
 		}
-		b := &batch{receivedAt: testNow, includeRaw: len(message)%2 == 0, isUTF8: utf8.Valid(message)}
+		b := &batch{receivedAt: testNow, includeRaw: len(message)%2 == 0, storeOther: len(message)%3 == 0, isUTF8: utf8.Valid(message)}
 		decodeMeta(b, []byte(amongMessages(string(message))))
 		if b.notJSON {
 			t.Skip("nested too deeply together with its delivery")
@@ -271,8 +281,8 @@ func TestSimulated(t *testing.T) {
 		"button":    {"whatsapp", simulate.WhatsApp(as(c, schema.KindButton)), schema.KindButton, "whatsapp.106540352242922.plan.pro"},
 		"list":      {"whatsapp", simulate.WhatsApp(as(c, schema.KindList)), schema.KindList, "whatsapp.106540352242922.plan.pro"},
 		"template":  {"whatsapp", simulate.WhatsApp(as(c, schema.KindTemplateButton)), schema.KindTemplateButton, "whatsapp.106540352242922.plan.pro"},
-		"flow":      {"whatsapp", simulate.WhatsApp(as(flow, schema.KindFlow)), schema.KindFlow, "whatsapp.106540352242922.=json._"},
-		"flow text": {"whatsapp", simulate.WhatsApp(as(c, schema.KindFlow)), schema.KindFlow, "whatsapp.106540352242922.plan.pro"},
+		"flow":      {"whatsapp", simulate.WhatsApp(as(flow, schema.KindFlow)), schema.KindFlow, "whatsapp.106540352242922.=form.flow"},
+		"flow text": {"whatsapp", simulate.WhatsApp(as(c, schema.KindFlow)), schema.KindFlow, "whatsapp.106540352242922.=form.flow"},
 		"ad":        {"whatsapp", simulate.WhatsApp(as(c, schema.KindReferral)), schema.KindReferral, "whatsapp.106540352242922.=referral._"},
 		"callback":  {"telegram", simulate.Telegram(as(c, schema.KindInlineButton)), schema.KindInlineButton, "telegram.shop_bot.plan.pro"},
 		"start":     {"telegram", simulate.Telegram(as(c, schema.KindButton)), schema.KindButton, "telegram.shop_bot.start._"},

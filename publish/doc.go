@@ -6,6 +6,12 @@
 // has acknowledged all of them. The server is the operator's, or that of package embedded
 // in the same process; the code is the same.
 //
+// An event is stored once although platforms deliver it several times: the server drops a
+// message whose id it has seen within the duplicate window. Until the caller's deadline
+// Publish retries what got no response (stream.Sender); a circuit breaker (breaker.go)
+// fails deliveries at once while the store does not respond. With a group sync
+// (groupsync.go) it also waits until the events are on disk.
+//
 // Open only fails if the configuration is wrong. If no server can be reached, the
 // background keeps trying. Meanwhile Publish fails at once and [Publisher.Ready] says why.
 //

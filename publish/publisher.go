@@ -45,7 +45,8 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, reg prometheus.R
 		return nil, err
 	}
 	if cfg.DataDir != "" && cfg.MaxBytes == 0 {
-		logger.Warn("the free space of the disk is not known on this system, so the stream has no bound: configure one")
+		logger.Warn("the free space of the disk is not known on this system, so the stream has no bound: configure one",
+			slog.Any("error", &ConfigError{Field: "MaxBytes", Err: errors.New("not set")}))
 	}
 	p := &Publisher{cfg: cfg, metrics: m, fatal: make(chan error, 1)}
 	if cfg.Sync != nil {

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -22,6 +23,10 @@ const (
 	TypeClick    = "postback.click.v1"
 	TypeReferral = "postback.referral.v1"
 	TypeOptin    = "postback.optin.v1"
+	// TypeIdentity says that a person has a new id; the old ones are in Data.Previous.
+	TypeIdentity = "postback.identity.v1"
+	// TypeOther is an item that is not a click: a text, a receipt, a payment query …
+	TypeOther = "postback.other.v1"
 )
 
 // Kind is what the person did.
@@ -38,6 +43,16 @@ const (
 	KindInlineButton   Kind = "inline_button"
 	KindReferral       Kind = "referral"
 	KindOptin          Kind = "optin"
+	// KindCallButton is a WhatsApp button that starts a call.
+	KindCallButton Kind = "call_button"
+	// KindForm is an answer to a WhatsApp form other than a flow; Data.Form names it.
+	KindForm Kind = "form"
+	// KindWebApp is what a Telegram Mini App sent when it closed.
+	KindWebApp       Kind = "web_app"
+	KindPayment      Kind = "payment"
+	KindPaidMedia    Kind = "paid_media"
+	KindInlineResult Kind = "inline_result"
+	KindIdentity     Kind = "identity"
 )
 
 // Channel says how the platform delivered the event.
@@ -91,25 +106,41 @@ type Event struct {
 
 // Data says what the person did.
 type Data struct {
-	Platform string  `json:"platform"`
-	Account  Account `json:"account"`
-	User     User    `json:"user"`
-	Kind     Kind    `json:"kind"`
-	Channel  Channel `json:"channel"`
-	Title    string  `json:"title,omitempty"`
+	Platform string `json:"platform"`
+	// Account and User are always set, except in an event of [TypeOther] that has none.
+	Account Account `json:"account,omitzero"`
+	User    User    `json:"user,omitzero"`
+	// Previous has the person's old ids, in an event of [TypeIdentity].
+	Previous *User `json:"previous,omitempty"`
+	// Kind is set in all events but those of [TypeOther]; they have What.
+	Kind Kind `json:"kind,omitempty"`
+	// What names an item of [TypeOther] by its telling member or field: text, read,
+	// status_delivered, edited_message …
+	What    string  `json:"what,omitempty"`
+	Channel Channel `json:"channel"`
+	Title   string  `json:"title,omitempty"`
 	// Description is the smaller text below the title of a row of a list.
 	Description string `json:"description,omitempty"`
 	// MessageID is the platform's own id of the person's message, if there is one.
 	MessageID string `json:"message_id,omitempty"`
 	// ReplyTo is the platform's own id of the message that had the button.
 	ReplyTo string `json:"reply_to,omitempty"`
+	// EphemeralMessageID is Telegram's id of a message that only this person sees. It
+	// has no other id.
+	EphemeralMessageID string `json:"ephemeral_message_id,omitempty"`
 	// Chat is where it happened, on platforms that have chats of several people.
-	Chat     *Chat     `json:"chat,omitempty"`
+	Chat *Chat `json:"chat,omitempty"`
+	// PriorSource says where a Messenger person's User.Ref comes from: the first
+	// message after a checkbox plugin, for example.
+	PriorSource string `json:"prior_source,omitempty"`
+	// Form is WhatsApp's name of the form that was answered, if it is not a flow.
+	Form     string    `json:"form,omitempty"`
 	Payload  *Payload  `json:"payload,omitempty"`
 	Referral *Referral `json:"referral,omitempty"`
 	// ReceivedAt is when the gateway received the delivery, to the millisecond.
 	ReceivedAt time.Time `json:"received_at"`
-	// Raw is the platform's own item. It is set only if the gateway is configured to.
+	// Raw is the platform's own item. It is set in all events of [TypeOther], and in
+	// others only if the gateway is configured to.
 	Raw json.RawMessage `json:"raw,omitzero"`
 }
 
@@ -139,6 +170,11 @@ type Chat struct {
 	ID string `json:"id"`
 	// Type is an open set: private, group, supergroup, channel.
 	Type string `json:"type,omitempty"`
+	// ThreadID is the topic of a Telegram forum.
+	ThreadID string `json:"thread_id,omitempty"`
+	// BusinessConnectionID is Telegram's id of the business account on whose behalf the
+	// bot writes in this chat.
+	BusinessConnectionID string `json:"business_connection_id,omitempty"`
 }
 
 // key returns what identifies the person.
@@ -170,8 +206,8 @@ func New(id string, at time.Time, d Data) (*Event, error) {
 	return &Event{
 		SpecVersion:     specVersion,
 		ID:              id,
-		Source:          "/" + d.Platform + "/" + url.PathEscape(d.Account.ID),
-		Type:            eventType(d.Kind),
+		Source:          "/" + d.Platform + "/" + url.PathEscape(cmp.Or(d.Account.ID, tokenNone)),
+		Type:            eventType(&d),
 		Time:            at.UTC(),
 		DataContentType: dataContentType,
 		DataSchema:      dataSchema,
@@ -181,14 +217,15 @@ func New(id string, at time.Time, d Data) (*Event, error) {
 }
 
 func check(id string, d *Data) error {
+	isOther := d.What != ""
 	switch account := d.Account.ID; {
-	case account == "":
+	case account == "" && !isOther:
 		return fmt.Errorf("no account: expected the id of the page or account that was spoken to")
 	case len(account) > MaxAccount:
 		return fmt.Errorf("account of %d bytes: expected at most %d", len(account), MaxAccount)
 	case !isHeaderSafe(account):
 		return fmt.Errorf("account %.40q: expected no control characters and no white space at its ends", account)
-	case d.User.key() == "":
+	case d.User.key() == "" && !isOther:
 		return fmt.Errorf("no user: expected an id or a user_ref")
 	case id == "":
 		return fmt.Errorf("no id")
@@ -206,12 +243,16 @@ func isHeaderSafe(s string) bool {
 	return utf8.ValidString(s) && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-func eventType(k Kind) string {
-	switch k {
-	case KindReferral:
+func eventType(d *Data) string {
+	switch {
+	case d.What != "":
+		return TypeOther
+	case d.Kind == KindReferral:
 		return TypeReferral
-	case KindOptin:
+	case d.Kind == KindOptin:
 		return TypeOptin
+	case d.Kind == KindIdentity:
+		return TypeIdentity
 	default:
 		return TypeClick
 	}

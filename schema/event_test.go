@@ -126,8 +126,10 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestEventType(t *testing.T) {
-	for kind, want := range map[Kind]string{KindButton: TypeClick, KindList: TypeClick, KindReferral: TypeReferral, KindOptin: TypeOptin} {
-		if got := eventType(kind); got != want {
+	for kind, want := range map[Kind]string{
+		KindButton: TypeClick, KindList: TypeClick, KindForm: TypeClick, KindReferral: TypeReferral, KindOptin: TypeOptin, KindIdentity: TypeIdentity,
+	} {
+		if got := eventType(&Data{Kind: kind}); got != want {
 			t.Errorf("%s: got %s, want %s", kind, got, want)
 		}
 	}

@@ -51,7 +51,7 @@ func (i *Item) Message(root string, limit int) (Message, error) {
 	}
 	d := &i.Event.Data
 	m := Message{
-		Subject:     i.Route.Subject(root, d.Platform, d.Account.ID),
+		Subject:     i.subject(root),
 		ID:          i.Event.NatsMsgID(),
 		ContentType: ContentType,
 		Data:        data,
@@ -84,7 +84,7 @@ func (m Message) Shrink(root string, limit int) (Message, error) {
 		return m, fmt.Errorf("message %s of %d bytes is over the limit of %d, and is not an event: %w", m.ID, m.Size(), limit, err)
 	}
 	// Any JSON object decodes as an event. The subject shows whether it is one.
-	if e.Data.Platform == "" || !strings.HasPrefix(m.Subject, root+"."+e.Data.Platform+".") {
+	if e.Data.Platform == "" || !strings.HasPrefix(strings.TrimPrefix(m.Subject, OtherRoot), root+"."+e.Data.Platform+".") {
 		return m, fmt.Errorf("message %s of %d bytes is over the limit of %d, and is not an event of subject %s", m.ID, m.Size(), limit, m.Subject)
 	}
 	over := Item{Body: m.Data}

@@ -67,8 +67,28 @@ func ParsePayload(raw string) (Payload, Route) {
 // shows the ref.
 func RouteReferral(ref string) Route { return reservedRoute(tokenReferral, ref) }
 
-// RouteOptin is [RouteReferral] for an opt-in without a payload.
-func RouteOptin(ref string) Route { return reservedRoute(tokenOptin, ref) }
+// RouteOptin returns the route of an opt-in without a payload, which is that of its ref
+// as in [RouteReferral]. An opt-out has the action stop, and a renewed opt-in resume,
+// whatever payload and ref it has.
+func RouteOptin(r *Referral) Route {
+	if action := r.OptinAction(); action != "" {
+		return Route{Prefix: tokenOptin, Action: action}
+	}
+	return reservedRoute(tokenOptin, r.ref())
+}
+
+// RouteIdentity returns the route of an event of [TypeIdentity].
+func RouteIdentity() Route { return reservedRoute(tokenIdentity, "") }
+
+// ParseForm returns the payload and the route of what a person entered into a form of
+// the kind. The payload has no pieces, because they would show in the subject.
+func ParseForm(kind Kind, raw string) (Payload, Route) {
+	p := Payload{Raw: raw}
+	if json.Valid([]byte(raw)) {
+		p.Params = safeParams(raw)
+	}
+	return p, Route{Prefix: tokenForm, Action: string(kind)}
+}
 
 // maxRefDigits is how many digits the token of a ref can have. With more, a link for each
 // person would be a subject for each person.

@@ -87,7 +87,7 @@ func TestReservedRoutes(t *testing.T) {
 		if got, want := RouteReferral(ref), (Route{"=referral", action}); got != want {
 			t.Errorf("RouteReferral(%q) = %v, want %v", ref, got, want)
 		}
-		if got, want := RouteOptin(ref), (Route{"=optin", action}); got != want {
+		if got, want := RouteOptin(&Referral{Ref: ref}), (Route{"=optin", action}); got != want {
 			t.Errorf("RouteOptin(%q) = %v, want %v", ref, got, want)
 		}
 	}
@@ -169,7 +169,7 @@ func FuzzParsePayload(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		p, route := ParsePayload(raw)
 		checkRoute(t, route)
-		checkRoute(t, Route{RouteReferral(raw).Action, RouteOptin(raw).Action})
+		checkRoute(t, Route{RouteReferral(raw).Action, RouteOptin(&Referral{Ref: raw}).Action})
 		subject := route.Subject("postback.v1", Messenger, "123")
 		if n := strings.Count(subject, "."); n != 5 {
 			t.Errorf("subject %q has %d tokens", subject, n+1)

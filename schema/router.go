@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -22,9 +23,9 @@ type Router struct {
 	optins    routes
 }
 
-// NewRouter returns a router for events below the gateway's subject root, which is
-// [DefaultRoot] unless it is configured.
-func NewRouter(root string) *Router { return &Router{root: root} }
+// NewRouter returns a router for events below the gateway's subject root. An empty root is
+// [DefaultRoot], which a gateway has unless another one is configured.
+func NewRouter(root string) *Router { return &Router{root: cmp.Or(root, DefaultRoot)} }
 
 // DefaultRoot is the subject root of a gateway that does not configure another one.
 const DefaultRoot = "postback.v1"
@@ -46,8 +47,9 @@ func (r *Router) Referral(h Handler, refs ...string) {
 	r.referrals.addNames(h, nil, refs)
 }
 
-// Optin registers a handler for opt-ins without a payload that have one of the refs.
-// Without refs it gets all of them.
+// Optin registers a handler for opt-ins without a payload that have one of the refs, and
+// for opt-outs ("stop") and renewed opt-ins ("resume"), whatever payload they have.
+// Without refs it gets all of these.
 func (r *Router) Optin(h Handler, refs ...string) {
 	r.optins.addNames(h, nil, refs)
 }
@@ -80,7 +82,8 @@ func (c *Context) Postback(h Handler, names ...string) {
 func (c *Context) AnyPostback(h Handler) { c.router.postbacks.add(h, c.pieces) }
 
 // FilterSubjects returns the filter subjects for the consumer. They do not overlap, and
-// they match with and without partitions.
+// they match with and without partitions. Without a handler it returns nil, which JetStream
+// takes for a consumer of everything.
 func (r *Router) FilterSubjects() []string {
 	if r.postbacks.matchAll() {
 		return []string{r.root + ".>"} // payloads have any prefix
@@ -90,7 +93,7 @@ func (r *Router) FilterSubjects() []string {
 		filters = append(filters, r.filters(routeOf(route.pieces), len(route.pieces))...)
 	}
 	filters = append(filters, r.reserved(r.referrals, RouteReferral)...)
-	filters = append(filters, r.reserved(r.optins, RouteOptin)...)
+	filters = append(filters, r.reserved(r.optins, func(ref string) Route { return RouteOptin(&Referral{Ref: ref}) })...)
 	slices.Sort(filters)
 	return slices.DeleteFunc(slices.Compact(filters), func(f string) bool {
 		wide := f[:strings.LastIndexByte(strings.TrimSuffix(f, ".*"), '.')+1] + ">"
@@ -126,13 +129,14 @@ func (r *Router) Dispatch(ctx context.Context, e *Event) (handled bool, err erro
 }
 
 func (r *Router) handler(e *Event) Handler {
-	switch p := e.Data.Payload; {
+	p, referral := e.Data.Payload, e.Data.Referral
+	switch kind := e.Data.Kind; {
+	case kind == KindOptin && (p == nil || referral.OptinAction() != ""):
+		return r.optins.find(referral.optinPieces())
 	case p != nil:
 		return r.postbacks.find(p.pieces())
-	case e.Data.Kind == KindReferral:
-		return r.referrals.find(e.Data.Referral.pieces())
-	case e.Data.Kind == KindOptin:
-		return r.optins.find(e.Data.Referral.pieces())
+	case kind == KindReferral:
+		return r.referrals.find(referral.pieces())
 	default:
 		return nil
 	}
@@ -201,11 +205,14 @@ func routeOf(pieces []string) Route {
 // pieces returns the pieces of the payload's name.
 func (p *Payload) pieces() []string { return join(p.Prefix, p.Action, p.Rest) }
 
-func (r *Referral) pieces() []string {
-	if r == nil {
-		return nil
+func (r *Referral) pieces() []string { return join(splitName(r.ref())) }
+
+// optinPieces returns those of an opt-in.
+func (r *Referral) optinPieces() []string {
+	if action := r.OptinAction(); action != "" {
+		return []string{action}
 	}
-	return join(splitName(r.Ref))
+	return r.pieces()
 }
 
 func join(prefix, action string, rest []string) []string {

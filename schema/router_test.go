@@ -27,6 +27,13 @@ func came(kind Kind, ref string) *Event {
 	return e
 }
 
+// optin returns an opt-in with a payload, unless raw is empty.
+func optin(typ, ref, raw string) *Event {
+	e := click(raw)
+	e.Data.Kind, e.Data.Referral = KindOptin, &Referral{Type: typ, Ref: ref}
+	return e
+}
+
 // newTestRouter returns a router whose handlers record their names.
 func newTestRouter(register func(r *Router, to func(name string) Handler)) (*Router, *string) {
 	r, called := NewRouter(DefaultRoot), new(string)
@@ -70,7 +77,12 @@ func TestRouterDispatch(t *testing.T) {
 		"no ref":                   {came(KindReferral, ""), "any referral"},
 		"an opt-in of another ref": {came(KindOptin, "x"), ""},
 		"an opt-in without a ref":  {came(KindOptin, ""), ""},
-		"an opt-out":               {came(KindOptin, "stop"), "stop"},
+		"an opt-in of this ref":    {came(KindOptin, "stop"), "stop"},
+		"an opt-out":               {optin(OptinStop, "", ""), "stop"},
+		"an opt-out with a ref":    {optin(OptinStop, "x", ""), "stop"},
+		"an opt-out and a payload": {optin(OptinStop, "", "plan"), "stop"},
+		"an opt-in with a payload": {optin("notification_messages", "", "plan"), "plan"},
+		"a renewed opt-in":         {optin(OptinResume, "stop", "plan"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			*called = ""
@@ -118,6 +130,14 @@ func TestRouterFilterSubjects(t *testing.T) {
 	}
 }
 
+func TestRouterWithoutARoot(t *testing.T) {
+	r := NewRouter("")
+	r.Postback(func(context.Context, *Event) error { return nil }, "a")
+	if got, want := r.FilterSubjects(), []string{"postback.v1.*.*.a.>"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestRouterReturnsTheHandlersError(t *testing.T) {
 	r, want := NewRouter(DefaultRoot), errors.New("no")
 	r.Postback(func(context.Context, *Event) error { return want }, "a")
@@ -155,6 +175,8 @@ func FuzzRouter(f *testing.F) {
 		f.Add(v.Raw, "plan:pro")
 		f.Add(v.Raw, v.Raw)
 	}
+	f.Add("stop", "stop")
+	f.Add("newsletter", "resume")
 	f.Fuzz(func(t *testing.T, raw, name string) {
 		p, route := ParsePayload(raw)
 		if n, _ := ParsePayload(name); n.Prefix == "" || n.Params != nil {
@@ -163,6 +185,7 @@ func FuzzRouter(f *testing.F) {
 		r, called := newTestRouter(func(r *Router, to func(string) Handler) {
 			r.Postback(to("postback"), name)
 			r.Referral(to("referral"), name)
+			r.Optin(to("optin"), name)
 		})
 		checkAsked := func(e *Event, route Route) {
 			if handled, _ := r.Dispatch(t.Context(), e); !handled {
@@ -181,6 +204,13 @@ func FuzzRouter(f *testing.F) {
 		}
 		checkAsked(e, route)
 		checkAsked(came(KindReferral, raw), RouteReferral(raw))
+		for _, typ := range []string{"", OptinStop, OptinResume} {
+			e := optin(typ, raw, "")
+			checkAsked(e, RouteOptin(e.Data.Referral))
+			if e = optin(typ, raw, raw); e.Data.Payload != nil && typ != "" {
+				checkAsked(e, RouteOptin(e.Data.Referral))
+			}
+		}
 	})
 }
 

@@ -18,6 +18,8 @@ const (
 	tokenQuery    = "=query"
 	tokenReferral = "=referral"
 	tokenOptin    = "=optin"
+	tokenIdentity = "=identity"
+	tokenForm     = "=form"
 )
 
 var noRoute = Route{Prefix: tokenNone, Action: tokenNone}

@@ -1,4 +1,3 @@
-// Package erase removes the messages of one person from the gateway's streams.
 package erase
 
 import (

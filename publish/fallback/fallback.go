@@ -1,5 +1,3 @@
-// Package fallback publishes events that no durable consumer asks for once more, to a
-// stream of their own, so that a service can respond to what nobody else does.
 package fallback
 
 import (

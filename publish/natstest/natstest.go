@@ -1,6 +1,3 @@
-// Package natstest runs the real nats-server as a process of its own, for tests:
-// it can be killed and started again on the same store. It waits for what comes of
-// that, too.
 package natstest
 
 import (

@@ -15,6 +15,6 @@
 // the test from waiting for itself: a process that serves a file system must not
 // start others on it.
 //
-// It needs Linux, root, FUSE, loop devices, and and the programs of the
+// It needs Linux, root, FUSE, loop devices, and the programs of the
 // file system; [Check] says what is missing.
 package powercut

@@ -1,10 +1,12 @@
-// Package schematest checks published messages in tests: the event against the JSON
-// Schema, and the subject against the rules for subjects. Consumers can use it too.
 package schematest
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -20,6 +22,7 @@ var compiled = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	if err != nil {
 		return nil, err
 	}
+	closeEnums(document)
 	c := jsonschema.NewCompiler()
 	c.AssertFormat()
 	if err := c.AddResource("event.v1.schema.json", document); err != nil {
@@ -28,10 +31,48 @@ var compiled = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	return c.Compile("event.v1.schema.json")
 })
 
-// Event fails the test if data is not an event by event.v1.schema.json, or if a parser with
-// only float64 numbers cannot read it.
+// closeEnums removes from a schema the alternative that lets values of later
+// versions pass: what this version publishes has to be listed.
+func closeEnums(node any) {
+	switch node := node.(type) {
+	case map[string]any:
+		if choices, ok := node["anyOf"].([]any); ok {
+			if first, ok := choices[0].(map[string]any); ok && first["enum"] != nil {
+				node["anyOf"] = choices[:1]
+			}
+		}
+		for _, child := range node {
+			closeEnums(child)
+		}
+	case []any:
+		for _, child := range node {
+			closeEnums(child)
+		}
+	}
+}
+
+// EventsDir names the environment variable of a directory in which [Event] keeps a
+// copy of everything that it checks, so that validators in other languages can
+// check the same events.
+const EventsDir = "SCHEMATEST_EVENTS"
+
+func keep(t testing.TB, data []byte) {
+	t.Helper()
+	dir := os.Getenv(EventsDir)
+	if dir == "" {
+		return
+	}
+	path := filepath.Join(dir, fmt.Sprintf("%x.json", sha256.Sum256(data)))
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Event fails the test if data is not an event by event.v1.schema.json, has a value that
+// the schema does not list, or if a parser with only float64 numbers cannot read it.
 func Event(t testing.TB, data []byte) {
 	t.Helper()
+	keep(t, data)
 	s, err := compiled()
 	if err != nil {
 		t.Fatal(err)
@@ -50,14 +91,19 @@ func Event(t testing.TB, data []byte) {
 }
 
 var subject = regexp.MustCompile(`^([A-Za-z0-9_-]+\.)+(` + strings.Join(schema.PlatformNames(), "|") + `)\.` +
-	`([A-Za-z0-9_-]|=[0-9A-F]{2})+\.` + payloadToken + `\.` + payloadToken + `$`)
+	accountToken + `\.` + payloadToken + `\.` + payloadToken + `$`)
 
-const payloadToken = `(=id|=long|=json|=query|=referral|=optin|([A-Za-z0-9_-]|=[0-9A-F]{2}){1,48})`
+var otherSubject = regexp.MustCompile(`^other\.([A-Za-z0-9_-]+\.)+(` + strings.Join(schema.PlatformNames(), "|") + "|" + schema.UnknownPlatform + `)\.` +
+	accountToken + `\.` + payloadToken + `$`)
+
+const accountToken = `([A-Za-z0-9_-]|=[0-9A-F]{2})+`
+
+const payloadToken = `(=id|=long|=json|=query|=referral|=optin|=identity|=form|([A-Za-z0-9_-]|=[0-9A-F]{2}){1,48})`
 
 // Subject fails the test if name is not the subject of an event below some root.
 func Subject(t testing.TB, name string) {
 	t.Helper()
-	if !subject.MatchString(name) {
+	if !subject.MatchString(name) && !otherSubject.MatchString(name) {
 		t.Errorf("not the subject of an event: %q", name)
 	}
 }

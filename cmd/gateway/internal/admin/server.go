@@ -1,4 +1,3 @@
-// Package admin is the admin listener: metrics, health and profiles for operators.
 package admin
 
 import (

@@ -1,4 +1,3 @@
-// Package logging makes the gateway's logger.
 package logging
 
 import (

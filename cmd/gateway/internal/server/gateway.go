@@ -1,5 +1,3 @@
-// Package server is the running gateway: it starts the listeners, ingest and the store,
-// and stops them in reverse order.
 package server
 
 import (

@@ -141,15 +141,15 @@ func (g *gateway) startPublisher(ctx context.Context, cfg publish.Config, names 
 	g.ready.AddCheck("store", func(ctx context.Context) error { return names.explain(publisher.Ready(ctx)) })
 	if !cfg.Relayed {
 		g.consumers = publisher.Monitor()
-		g.startFallback(publisher.Monitor())
+		g.startFallback(publisher.Monitor(), names)
 	}
 	return nil
 }
 
 // startFallback starts the fallback, if it is set, where consumers read.
-func (g *gateway) startFallback(m *monitor.Monitor) {
+func (g *gateway) startFallback(m *monitor.Monitor, names variables) {
 	if m.Streams.Fallback {
-		g.onStop("fallback", fallback.Start(m, g.log).Close)
+		g.onStop("fallback", fallback.Start(m, names.logger(g.log)).Close)
 	}
 }
 
@@ -165,7 +165,7 @@ func (g *gateway) startRelay(ctx context.Context) error {
 	}
 	g.onStop("relay", r.Close)
 	g.consumers = r.Cluster()
-	g.startFallback(r.Cluster())
+	g.startFallback(r.Cluster(), clusterVariables)
 	g.ready.AddNote("relay", func(ctx context.Context) string {
 		backlog, err := r.Backlog(ctx)
 		if err != nil {

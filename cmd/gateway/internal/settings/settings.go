@@ -1,7 +1,3 @@
-// Package settings is the gateway's configuration: one field of [Settings] for each
-// environment variable. The tags of the field declare, check and document the setting,
-// so a new one is one line here and one in deploy/gateway.env.example. Only rules
-// between several settings are code, in rules.go.
 package settings
 
 import "time"

@@ -1,4 +1,3 @@
-// Package tracing sends spans to a collector with OTLP over HTTP.
 package tracing
 
 import (

@@ -1,4 +1,3 @@
-// Package settingstest sets up the environment of tests.
 package settingstest
 
 import (

@@ -1,0 +1,2 @@
+// Package settingstest sets up the environment of tests.
+package settingstest
