@@ -20,11 +20,13 @@ func (s *Server) handshake(w http.ResponseWriter, r *request) error {
 	case mode != "subscribe" || token == "" || challenge == "":
 		return errHandshake
 	case !equalText(token, s.secrets.Load().MetaVerifyToken):
+		s.activity.handshake(r, false)
 		s.handshakeLog.Do(func() {
 			s.log.Warn("handshake refused: the verify token is not the configured one; enter the same token in the app's webhook settings and in the gateway's configuration")
 		})
 		return errVerifyToken
 	}
+	s.activity.handshake(r, true)
 	s.log.Info("handshake answered: Meta can deliver to this webhook")
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")

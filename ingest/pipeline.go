@@ -143,6 +143,7 @@ func (s *Server) publish(ctx context.Context, d *delivery) error {
 	}
 	d.count()
 	s.metrics.countItems(d)
+	s.activity.delivered(d)
 	s.logConflicts(d)
 	switch {
 	case d.storeErr != nil:

@@ -88,6 +88,7 @@ type Server struct {
 	secrets      atomic.Pointer[liveSecrets]
 	secretsMutex sync.Mutex // held by SetSecrets
 	diagnoses    *rate.Limiter
+	activity     activity
 
 	rejections   map[*rejection]*rejectionLog
 	handshakeLog rate.Sometimes // of handshakes with a wrong token
@@ -124,6 +125,7 @@ func newServer(cfg Config, publisher Publisher, log *slog.Logger, reg prometheus
 		conflictLog:  rate.Sometimes{Interval: logInterval},
 		slots:        make(chan struct{}, cfg.MaxInFlight),
 	}
+	s.activity.since = cfg.Now().UTC().Truncate(time.Millisecond)
 	for i := range hooks {
 		s.addWebhook(&hooks[i])
 	}

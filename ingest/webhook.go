@@ -77,7 +77,10 @@ type request struct {
 // handlerFunc answers a request, or returns the error to answer it with.
 type handlerFunc func(*Server, http.ResponseWriter, *request) error
 
-func respondNotFound(*Server, http.ResponseWriter, *request) error { return errNotFound }
+func respondNotFound(s *Server, _ http.ResponseWriter, r *request) error {
+	s.activity.notFound(r.Request)
+	return errNotFound
+}
 
 func respondMethodNotAllowed(_ *Server, _ http.ResponseWriter, r *request) error {
 	if r.hook.get == nil {

@@ -55,11 +55,13 @@ func Run(ctx context.Context, link *natsconn.Link, cfg stream.Settings, request 
 			cancel(fmt.Errorf("%w: expected a user who may read the streams and delete from them", err))
 		}
 	})
-	results := make([]Result, len(stream.Specs))
-	for i, spec := range stream.Specs {
+	// Advisories say nothing about people.
+	specs := slices.DeleteFunc(slices.Clone(stream.Specs), func(s *stream.Spec) bool { return len(s.Advisories) > 0 })
+	results := make([]Result, len(specs))
+	for i, spec := range specs {
 		results[i] = Result{Stream: cfg.Name(spec), Incomplete: true}
 	}
-	for i, spec := range stream.Specs {
+	for i, spec := range specs {
 		e := eraser{link: link, cfg: &cfg, spec: spec, erase: request.Erase, result: &results[i], done: map[uint64]bool{}}
 		err := e.run(ctx, request.People)
 		if cause := context.Cause(ctx); errors.Is(cause, nats.ErrPermissionViolation) {

@@ -23,5 +23,8 @@ func (m *Monitor) Sample(ctx context.Context) error {
 	if _, err := m.Refresh(ctx); err != nil {
 		return err
 	}
-	return m.sampleConsumers(ctx)
+	if err := m.sampleConsumers(ctx); err != nil || m.cfg.Servers == nil {
+		return err
+	}
+	return m.sampleGivenUp(ctx)
 }

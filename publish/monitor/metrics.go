@@ -57,9 +57,11 @@ type ServerMetrics struct {
 	natsconn.Metrics
 	unclaimed    prometheus.Gauge
 	pending, lag *prometheus.GaugeVec
+	givenUp      *prometheus.CounterVec
 
-	mu    sync.Mutex
-	shown []string // consumers that have series now
+	mu     sync.Mutex
+	shown  []string // consumers that have series now
+	gaveUp []string // consumers that have a counter
 }
 
 // NewServerMetrics registers the metrics with reg. A nil reg registers nothing.
@@ -75,7 +77,10 @@ func NewServerMetrics(reg prometheus.Registerer) (*ServerMetrics, error) {
 		pending:   consumerGauge("gateway_consumer_pending_events", "Events that a durable consumer has still to acknowledge."),
 		lag:       consumerGauge("gateway_consumer_lag_seconds", "Time since the oldest of them was stored."),
 	}
-	return m, Register(reg, m.Connected, m.Reconnects, m.unclaimed, m.pending, m.lag)
+	m.givenUp = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gateway_consumer_given_up_total", Help: "Events that a consumer has given up: delivered as often as it allows, or terminated.",
+	}, []string{"consumer"})
+	return m, Register(reg, m.Connected, m.Reconnects, m.unclaimed, m.pending, m.lag, m.givenUp)
 }
 
 // Register registers all collectors; the error says which of them were there already. A
@@ -107,6 +112,7 @@ func (m *ServerMetrics) setConsumers(consumers []Consumer, now time.Time) {
 	for name, sum := range sums {
 		m.pending.WithLabelValues(name).Set(float64(sum.events))
 		m.lag.WithLabelValues(name).Set(sum.lag.Seconds())
+		m.givenUpOf(name) // from 0 on: increase() does not see a series that begins with 1
 		shown = append(shown, name)
 	}
 	for _, name := range m.shown {

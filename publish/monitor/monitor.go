@@ -44,6 +44,7 @@ type Monitor struct {
 	snapshot atomic.Pointer[Snapshot]
 	unusable *natsconn.LastError
 	unread   *natsconn.LastError
+	givenUp  givenUpPosition
 
 	tasks
 	ctx  context.Context
@@ -93,6 +94,7 @@ func (m *Monitor) addTasks() {
 		m.Every(consumersInterval, "the metrics of the store stay as they are", m.sampleConsumers)
 	}
 	if m.cfg.Servers != nil {
+		m.Every(consumersInterval, "the metric of given-up events stays as it is", m.sampleGivenUp)
 		m.Every(unclaimedInterval, "the metric of unclaimed subjects stays as it is", m.sampleUnclaimed)
 	}
 }

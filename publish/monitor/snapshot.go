@@ -54,8 +54,8 @@ func (m *Monitor) sample(ctx context.Context) *Snapshot {
 	var all []*jetstream.StreamConfig
 	for _, spec := range m.Streams.Specs() {
 		info, err := m.Streams.Inspect(ctx, m.Conn, spec)
-		if err != nil && spec.Fallback && !natsconn.IsConfigError(err) {
-			continue // nothing is lost, and the fallback finds out for itself
+		if err != nil && spec.Optional && !natsconn.IsConfigError(err) {
+			continue // no delivery fails, and whoever uses it finds out
 		}
 		if err != nil {
 			m.cannotInspect(s, err)

@@ -62,7 +62,7 @@ func Unclaimed(ctx context.Context, link *natsconn.Link, cfg stream.Settings, si
 	if err != nil {
 		return nil, err
 	}
-	all := cfg.Subjects(stream.Events)
+	all := cfg.Subjects(stream.Events)[0]
 	info, err := s.Info(ctx, jetstream.WithSubjectFilter(all))
 	if err != nil {
 		return nil, err

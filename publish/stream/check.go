@@ -19,8 +19,10 @@ const minAge = 5 * time.Minute
 // Check reports whether an acknowledgement of the stream means that an event on the
 // subjects of want is stored and can be read. Everything else is the operator's decision.
 func Check(got, want *jetstream.StreamConfig) error {
-	subjects := want.Subjects[0]
-	if !captures(got, subjects) {
+	for _, subjects := range want.Subjects {
+		if captures(got, subjects) {
+			continue
+		}
 		return natsconn.Errorf("Stream", "stream %s captures %s, expected %s: use a stream that captures it or that does not exist yet, "+
 			"or a subject root that this one captures", got.Name, subjectList(got), subjects)
 	}

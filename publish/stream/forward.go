@@ -59,7 +59,7 @@ func (e *Entry) Fit(s *Settings, limit int) error {
 func (s *Settings) takes(e *Entry) bool {
 	for _, spec := range Specs {
 		if s.Name(spec) == e.Stream {
-			return server.IsValidSubject(e.Msg.Subject) && server.SubjectMatchesFilter(e.Msg.Subject, s.Subjects(spec))
+			return server.IsValidSubject(e.Msg.Subject) && captures(&jetstream.StreamConfig{Subjects: s.Subjects(spec)}, e.Msg.Subject)
 		}
 	}
 	return true

@@ -110,5 +110,5 @@ func (s *Streams) Probe(ctx context.Context, conn *natsconn.Conn) error {
 		return nil
 	}
 	return fmt.Errorf("stream %s does not answer what is published on %s (%w%s): see that this user may publish there",
-		s.Stream, s.Subjects(Events), err, conn.Reports.Report())
+		s.Stream, s.Subjects(Events)[0], err, conn.Reports.Report())
 }

@@ -21,14 +21,18 @@ type Spec struct {
 	RejectsWhenFull bool
 	Relayed         bool // a relay moves it to the cluster
 	DeadLetters     bool // it holds dead letters, not events
-	Fallback        bool // only with Settings.Fallback; nothing is lost if it is missing
+	Optional        bool // no delivery fails if it is missing
+	Fallback        bool // only with Settings.Fallback
+	// Advisories are those about consumers of the events' stream that it holds instead of
+	// messages of the gateway. It is only where consumers read.
+	Advisories []string
 }
 
 // The gateway's streams. One more needs a variable here and an entry in Specs.
 var (
 	Events = &Spec{Description: "Events of the postback gateway", RejectsWhenFull: true, Relayed: true}
 
-	Unclaimed = &Spec{Suffix: "_UNCLAIMED", Prefix: "unclaimed.", Fallback: true,
+	Unclaimed = &Spec{Suffix: "_UNCLAIMED", Prefix: "unclaimed.", Fallback: true, Optional: true,
 		Description: "Events that no consumer of the postback gateway's stream asks for"}
 
 	// DeadLetters always has a bound and drops its oldest. A dead letter is a part of a
@@ -36,10 +40,13 @@ var (
 	// beside it, as long as somebody sends rubbish.
 	DeadLetters = &Spec{Suffix: "_DEADLETTER", Prefix: schema.DeadLetterRoot, Relayed: true, DeadLetters: true,
 		Description: "What the postback gateway could not make an event of"}
+
+	GivenUp = &Spec{Suffix: "_GIVEN_UP", Optional: true, Advisories: []string{"MAX_DELIVERIES", "MSG_TERMINATED"},
+		Description: "Which events consumers of the postback gateway's stream have given up"}
 )
 
 // Specs lists them in the order in which a message gets from one to another.
-var Specs = []*Spec{Events, Unclaimed, DeadLetters}
+var Specs = []*Spec{Events, Unclaimed, DeadLetters, GivenUp}
 
 // The names of the gateway's own durable consumers on the events' stream.
 const (
@@ -94,14 +101,24 @@ func (s *Settings) Check() error {
 // Name returns the name of a stream.
 func (s *Settings) Name(spec *Spec) string { return s.Stream + spec.Suffix }
 
-// Subjects returns the filter that the stream must capture.
-func (s *Settings) Subjects(spec *Spec) string { return spec.Prefix + s.Root + ".>" }
+// Subjects returns the filters that the stream must capture.
+func (s *Settings) Subjects(spec *Spec) []string {
+	if len(spec.Advisories) == 0 {
+		return []string{spec.Prefix + s.Root + ".>"}
+	}
+	var all []string
+	for _, kind := range spec.Advisories {
+		all = append(all, "$JS.EVENT.ADVISORY.CONSUMER."+kind+"."+s.Stream+".*")
+	}
+	return all
+}
 
 // Specs lists the streams that must exist.
 func (s *Settings) Specs() []*Spec {
 	var all []*Spec
 	for _, spec := range Specs {
-		if !spec.Fallback || s.Fallback {
+		needed := (!spec.Fallback || s.Fallback) && (len(spec.Advisories) == 0 || !s.Relayed)
+		if needed {
 			all = append(all, spec)
 		}
 	}
@@ -121,7 +138,7 @@ func (s *Settings) Config(spec *Spec) jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
 		Name:        s.Name(spec),
 		Description: spec.Description,
-		Subjects:    []string{s.Subjects(spec)},
+		Subjects:    s.Subjects(spec),
 		Retention:   jetstream.LimitsPolicy,
 		Storage:     jetstream.FileStorage,
 		Duplicates:  s.DuplicateWindow,

@@ -77,6 +77,9 @@ func (r *Readiness) probe(ctx context.Context) error {
 	return r.check(ctx)
 }
 
+// Check returns why no event can be stored now; nil if one can.
+func (r *Readiness) Check(ctx context.Context) error { return r.check(ctx) }
+
 // check runs the checks. The error says what is not ready, and why.
 func (r *Readiness) check(ctx context.Context) error {
 	r.mu.Lock()

@@ -9,8 +9,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// Route is a part of the admin listener that only operators may use: on a loopback
+// address, or with the token.
+type Route struct {
+	Pattern string // as for [http.ServeMux]
+	Handler http.HandlerFunc
+}
+
 // New returns the handler of the admin listener.
-func New(metrics *prometheus.Registry, ready *Readiness, access Access) http.Handler {
+func New(metrics *prometheus.Registry, ready *Readiness, access Access, routes ...Route) http.Handler {
 	metrics.MustRegister(ready.gauge())
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
@@ -25,6 +32,9 @@ func New(metrics *prometheus.Registry, ready *Readiness, access Access) http.Han
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprint(w, page)
 	}))
+	for _, r := range routes {
+		mux.HandleFunc(r.Pattern, access.protect(r.Handler))
+	}
 	return access.rejectWebPages(mux)
 }
 

@@ -78,5 +78,9 @@ func (r *Secrets) Current(secret func(*settings.Settings) settings.Secret) func(
 	return func() string { return secret(r.current.Load()).Reveal() }
 }
 
+// Now returns the settings with the secrets as they are now. The caller does not change
+// them.
+func (r *Secrets) Now() *settings.Settings { return r.current.Load() }
+
 // AdminToken returns the token of the admin listener.
 func (r *Secrets) AdminToken() string { return r.current.Load().AdminToken.Reveal() }

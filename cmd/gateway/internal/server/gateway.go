@@ -16,6 +16,7 @@ import (
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/reload"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/tracing"
+	"github.com/postback-gateway/gateway/ingest"
 	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/publish/embedded"
 	"github.com/postback-gateway/gateway/publish/monitor"
@@ -77,6 +78,8 @@ type gateway struct {
 
 	embedded      *embedded.Server // nil without an embedded server
 	publisher     *publish.Publisher
+	consumers     *monitor.Monitor // of the streams that consumers read
+	ingest        *ingest.Server
 	serverMetrics *monitor.ServerMetrics
 	relayMetrics  *relay.Metrics
 	secrets       *reload.Secrets
@@ -163,9 +166,12 @@ func (g *gateway) lockDataDir() error {
 
 // serve starts to accept requests, when everything that they need has been started.
 func (g *gateway) serve(public, operators net.Listener) error {
-	if err := g.serveAdmin(operators); err != nil {
+	in, err := g.newIngest()
+	if err != nil {
 		return err
 	}
+	g.ingest = in
+	g.serveAdmin(operators)
 	if err := g.servePublic(public); err != nil {
 		return err
 	}

@@ -38,27 +38,24 @@ func (g *gateway) newHTTPServer(handler http.Handler) *http.Server {
 	}
 }
 
-func (g *gateway) serveAdmin(listener net.Listener) error {
+func (g *gateway) serveAdmin(listener net.Listener) {
 	access := admin.Access{Loopback: admin.IsLoopback(listener.Addr()), Token: g.secrets.AdminToken}
-	server := g.newHTTPServer(admin.New(g.registry, &g.ready, access))
+	server := g.newHTTPServer(admin.New(g.registry, &g.ready, access, admin.Route{Pattern: "GET /api/status", Handler: g.serveStatus}))
 	server.WriteTimeout = 0 // a profile takes as long as the request says
 	// A profile or a scrape in progress does not delay the stop.
 	g.onStop("admin requests", func(context.Context) error { return server.Close() })
 	go g.serveOn(server, g.checked("admin listener", listener))
-	return nil
 }
 
 func (g *gateway) servePublic(listener net.Listener) error {
-	in, err := g.newIngest()
-	if err != nil {
-		return err
-	}
-	server := g.newHTTPServer(in)
+	server := g.newHTTPServer(g.ingest)
 	server.ErrorLog = stdlog.New(newErrorLog(g.log, g.registry), "", 0)
 	if g.settings.TLSCert != "" {
-		if server.TLSConfig, err = newTLSConfig(g.settings, g.secrets.Files); err != nil {
+		cfg, err := newTLSConfig(g.settings, g.secrets.Files)
+		if err != nil {
 			return err
 		}
+		server.TLSConfig = cfg
 	}
 	d := newDrainer(server)
 	g.onStop("requests", func(ctx context.Context) error {

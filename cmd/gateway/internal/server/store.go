@@ -140,6 +140,7 @@ func (g *gateway) startPublisher(ctx context.Context, cfg publish.Config, names 
 	g.onStop("publisher", publisher.Close)
 	g.ready.AddCheck("store", func(ctx context.Context) error { return names.explain(publisher.Ready(ctx)) })
 	if !cfg.Relayed {
+		g.consumers = publisher.Monitor()
 		g.startFallback(publisher.Monitor(), names)
 	}
 	return nil
@@ -163,6 +164,7 @@ func (g *gateway) startRelay(ctx context.Context) error {
 		return clusterVariables.explain(err)
 	}
 	g.onStop("relay", r.Close)
+	g.consumers = r.Cluster()
 	g.startFallback(r.Cluster(), clusterVariables)
 	g.ready.AddNote("relay", func(ctx context.Context) string {
 		backlog, err := r.Backlog(ctx)

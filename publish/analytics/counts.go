@@ -1,0 +1,127 @@
+package analytics
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/postback-gateway/gateway/publish/natsconn"
+	"github.com/postback-gateway/gateway/publish/stream"
+)
+
+// Fields are what events can be counted by: tokens of their subject, in its order.
+var Fields = []string{"platform", "account", "prefix", "action"}
+
+// Count is a number of events with the same tokens. Those that it was not counted by are
+// empty.
+type Count struct {
+	Platform string `json:"platform,omitempty"`
+	Account  string `json:"account,omitempty"`
+	Prefix   string `json:"prefix,omitempty"`
+	Action   string `json:"action,omitempty"`
+	Events   uint64 `json:"events"`
+}
+
+// Values returns the count's tokens in the order of Fields.
+func (c *Count) Values() []string { return []string{c.Platform, c.Account, c.Prefix, c.Action} }
+
+// Query says what is counted.
+type Query struct {
+	Filters []string  // none: all events
+	Since   time.Time // when they were stored; zero: all
+	By      []string  // of Fields
+}
+
+// maxGroups bounds the memory of a count. Events of further groups are counted as others.
+const maxGroups = 1 << 20
+
+// Counts is the result of a query, most events first.
+type Counts struct {
+	Groups []Count `json:"groups"`
+	Others uint64  `json:"others,omitempty"` // events of groups beyond the limit
+	Total  uint64  `json:"total"`
+}
+
+// CountEvents counts stored events. Without Since the stream has the numbers; else the
+// events are read, without their data.
+func CountEvents(ctx context.Context, link *natsconn.Link, cfg stream.Settings, q Query, progress Progress) (*Counts, error) {
+	c := &counter{root: cfg.Root, groups: make(map[Count]uint64)}
+	for i, field := range Fields {
+		c.by[i] = slices.Contains(q.By, field)
+	}
+	var err error
+	if q.Since.IsZero() {
+		err = c.fromState(ctx, link, cfg, q.Filters)
+	} else {
+		scan := Scan{Stream: cfg.Stream, Filters: q.Filters, Since: q.Since, HeadersOnly: true, Progress: progress}
+		err = scan.Run(ctx, link, func(m *stream.Message) { c.add(m.Subject, 1) })
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.result(), nil
+}
+
+type counter struct {
+	root          string
+	by            [4]bool
+	groups        map[Count]uint64
+	others, total uint64
+}
+
+// fromState asks the stream for the number of events of each subject.
+func (c *counter) fromState(ctx context.Context, link *natsconn.Link, cfg stream.Settings, filters []string) error {
+	s, err := link.JS.Stream(ctx, cfg.Stream)
+	if err != nil {
+		return err
+	}
+	if len(filters) == 0 {
+		filters = cfg.Subjects(stream.Events)
+	}
+	for _, filter := range filters {
+		info, err := s.Info(ctx, jetstream.WithSubjectFilter(filter))
+		if err != nil {
+			return fmt.Errorf("subjects of stream %s: %w", cfg.Stream, err)
+		}
+		for subject, events := range info.State.Subjects {
+			c.add(subject, events)
+		}
+	}
+	return nil
+}
+
+func (c *counter) add(subject string, events uint64) {
+	tokens := strings.Split(strings.TrimPrefix(subject, c.root+"."), ".")
+	if len(tokens) < len(Fields) {
+		return // another program's
+	}
+	var key Count
+	for i, value := range []*string{&key.Platform, &key.Account, &key.Prefix, &key.Action} {
+		if c.by[i] {
+			*value = tokens[i]
+		}
+	}
+	c.total += events
+	if _, known := c.groups[key]; !known && len(c.groups) >= maxGroups {
+		c.others += events
+		return
+	}
+	c.groups[key] += events
+}
+
+func (c *counter) result() *Counts {
+	result := &Counts{Groups: make([]Count, 0, len(c.groups)), Others: c.others, Total: c.total}
+	for key, events := range c.groups {
+		key.Events = events
+		result.Groups = append(result.Groups, key)
+	}
+	slices.SortFunc(result.Groups, func(a, b Count) int {
+		return cmp.Or(cmp.Compare(b.Events, a.Events), slices.Compare(a.Values(), b.Values()))
+	})
+	return result
+}

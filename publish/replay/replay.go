@@ -1,0 +1,172 @@
+// Package replay has a consumer receive stored events again.
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/postback-gateway/gateway/publish/analytics"
+	"github.com/postback-gateway/gateway/publish/monitor"
+	"github.com/postback-gateway/gateway/publish/natsconn"
+	"github.com/postback-gateway/gateway/publish/stream"
+)
+
+// Request says which consumer receives events again, and from which on. The first event
+// that meets all conditions is the start.
+type Request struct {
+	Consumer string
+	Filters  []string  // none: all events
+	Since    time.Time // when they were stored; zero: all
+	ID       string    // an event's id or Nats-Msg-Id; empty: any
+	GivenUp  bool      // what the consumer has given up
+
+	Progress analytics.Progress // may be nil
+}
+
+// Plan is what a replay does. Nothing is published: the consumer is reset, so it receives
+// everything that it asks for from the start on once more, also what it has acknowledged.
+// Other consumers receive nothing.
+type Plan struct {
+	Consumer string    `json:"consumer"`
+	Filters  []string  `json:"filters"`
+	Sequence uint64    `json:"stream_seq"` // of the first event
+	Stored   time.Time `json:"stored"`     // when it was stored
+	Subject  string    `json:"subject"`
+	Events   uint64    `json:"events"` // that the consumer receives
+	// GivenUp are the events that it has given up and that are still stored.
+	GivenUp []monitor.GivenUp `json:"given_up,omitempty"`
+
+	stream string
+}
+
+// ErrNothing says that no stored event meets the conditions.
+var ErrNothing = errors.New("no stored event matches: nothing to replay")
+
+// Prepare finds the first event, and how many there are from there on.
+func Prepare(ctx context.Context, link *natsconn.Link, cfg stream.Settings, r Request) (*Plan, error) {
+	p := &Plan{Consumer: r.Consumer, stream: cfg.Stream}
+	if err := p.checkConsumer(ctx, link); err != nil {
+		return nil, err
+	}
+	var first *stream.Message
+	var err error
+	if r.GivenUp {
+		first, err = p.findGivenUp(ctx, link, cfg)
+	} else {
+		first, err = p.find(ctx, link, r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if first == nil {
+		return nil, ErrNothing
+	}
+	p.Sequence, p.Stored, p.Subject = first.Sequence, first.Time, first.Subject
+	rest, err := stream.Open(ctx, link, stream.ReaderConfig{Stream: p.stream, Filters: p.Filters, Sequence: p.Sequence, HeadersOnly: true, Inspects: "replay"})
+	if err != nil {
+		return nil, err
+	}
+	defer rest.Close()
+	p.Events = rest.Pending()
+	return p, nil
+}
+
+// checkConsumer finds out what the consumer asks for, and whether the server can reset it.
+func (p *Plan) checkConsumer(ctx context.Context, link *natsconn.Link) error {
+	if slices.Contains([]string{stream.RelayConsumer, stream.FallbackConsumer}, p.Consumer) {
+		return fmt.Errorf("consumer %s is the gateway's own: it is never replayed", p.Consumer)
+	}
+	c, err := link.JS.Consumer(ctx, p.stream, p.Consumer)
+	if err != nil {
+		return fmt.Errorf("consumer %s of stream %s: %w", p.Consumer, p.stream, err)
+	}
+	cfg := c.CachedInfo().Config
+	switch cfg.DeliverPolicy {
+	case jetstream.DeliverAllPolicy, jetstream.DeliverByStartSequencePolicy, jetstream.DeliverByStartTimePolicy:
+	default:
+		return fmt.Errorf("consumer %s was created with the deliver policy %s, and the server does not reset such a consumer: "+
+			"create it with the policy by_start_time and the time of its first start instead", p.Consumer, cfg.DeliverPolicy)
+	}
+	if p.Filters = cfg.FilterSubjects; cfg.FilterSubject != "" {
+		p.Filters = []string{cfg.FilterSubject}
+	}
+	return nil
+}
+
+// find returns the first event that meets the conditions and that the consumer asks for;
+// nil if there is none.
+func (p *Plan) find(ctx context.Context, link *natsconn.Link, r Request) (*stream.Message, error) {
+	wanted, asked := stream.Selection{Filters: r.Filters}, stream.Selection{Filters: p.Filters}
+	var first *stream.Message
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	scan := analytics.Scan{Stream: p.stream, Filters: r.Filters, Since: r.Since, HeadersOnly: true, Progress: r.Progress}
+	err := scan.Run(ctx, link, func(m *stream.Message) {
+		if first == nil && wanted.Matches(m.Subject) && asked.Matches(m.Subject) && hasID(m, r.ID) {
+			first = m
+			stop(io.EOF)
+		}
+	})
+	if first != nil {
+		return first, nil
+	}
+	return nil, err
+}
+
+// hasID reports whether a message has the id. The Nats-Msg-Id ends with the event's id.
+func hasID(m *stream.Message, id string) bool {
+	if id == "" {
+		return true
+	}
+	full := m.Header.Get(jetstream.MsgIDHeader)
+	escaped := strings.NewReplacer("%", "%25", ":", "%3A").Replace(id)
+	return full == id || strings.HasSuffix(full, ":"+escaped) || strings.HasSuffix(full, ":"+id)
+}
+
+// findGivenUp lists what the consumer has given up. It returns the first event of these.
+func (p *Plan) findGivenUp(ctx context.Context, link *natsconn.Link, cfg stream.Settings) (*stream.Message, error) {
+	var filters []string
+	for _, subject := range cfg.Subjects(stream.GivenUp) {
+		filters = append(filters, strings.TrimSuffix(subject, "*")+p.Consumer)
+	}
+	given := make(map[uint64]monitor.GivenUp)
+	err := analytics.Scan{Stream: cfg.Name(stream.GivenUp), Filters: filters}.Run(ctx, link, func(m *stream.Message) {
+		if g, err := monitor.NewGivenUp(m); err == nil {
+			given[g.Sequence] = g // the last time
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", cfg.Name(stream.GivenUp), err)
+	}
+	var first *stream.Message
+	for sequence, g := range given {
+		m, err := stream.GetMessage(ctx, link.NC, p.stream, stream.Query{Seq: sequence})
+		if err != nil {
+			return nil, err
+		}
+		if m == nil {
+			continue // its time is over
+		}
+		if p.GivenUp = append(p.GivenUp, g); first == nil || sequence < first.Sequence {
+			first = m
+		}
+	}
+	slices.SortFunc(p.GivenUp, func(a, b monitor.GivenUp) int { return int(a.Sequence) - int(b.Sequence) })
+	return first, nil
+}
+
+// Run resets the consumer.
+func (p *Plan) Run(ctx context.Context, link *natsconn.Link) error {
+	_, err := link.JS.ResetConsumerToSequence(ctx, p.stream, p.Consumer, p.Sequence)
+	if err != nil {
+		return fmt.Errorf("consumer %s cannot be reset to event %d: %w", p.Consumer, p.Sequence, err)
+	}
+	return nil
+}
