@@ -101,6 +101,7 @@ func (s *Server) reject(r *request, err error) error {
 	if !errors.As(err, &rejected) {
 		return err
 	}
+	r.trail.rejected = asRejection(rejected)
 	reasons := s.rejections[rejected]
 	reasons.counter.Inc()
 	if rejected.help == "" {
