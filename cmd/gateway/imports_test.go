@@ -64,8 +64,9 @@ var internals = map[string][]string{
 	"tracing":               {},
 	"admin":                 {},
 	"compare":               {"ingest/simulate"},
+	"console":               {"ingest", "ingest/simulate", "schema"},
 	"reload":                {internal + "settings"},
-	"server":                {internal + "admin", internal + "reload", internal + "settings", internal + "tracing", "ingest", "publish", "publish/embedded", "publish/fallback", "publish/monitor", "publish/relay", "publish/stream"},
+	"server":                {internal + "admin", internal + "console", internal + "reload", internal + "settings", internal + "tracing", "ingest", "publish", "publish/embedded", "publish/fallback", "publish/monitor", "publish/relay", "publish/stream", "schema"},
 }
 
 // folder returns the path within the module, and its first part.

@@ -69,6 +69,10 @@ func (r *Readiness) Drain() time.Duration {
 	return noticeTime
 }
 
+// Check returns why no event can be stored now, or nil. Unlike a request of /readyz it
+// does not count as a prober's.
+func (r *Readiness) Check(ctx context.Context) error { return r.check(ctx) }
+
 // probe is check for a prober.
 func (r *Readiness) probe(ctx context.Context) error {
 	r.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/admin"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/console"
 )
 
 // Timeouts of the listeners. Meta gives up on a delivery after a few seconds, so a
@@ -38,22 +39,18 @@ func (g *gateway) newHTTPServer(handler http.Handler) *http.Server {
 	}
 }
 
-func (g *gateway) serveAdmin(listener net.Listener) error {
+func (g *gateway) serveAdmin(listener net.Listener, webhooks http.Handler) {
 	access := admin.Access{Loopback: admin.IsLoopback(listener.Addr()), Token: g.secrets.AdminToken}
-	server := g.newHTTPServer(admin.New(g.registry, &g.ready, access))
-	server.WriteTimeout = 0 // a profile takes as long as the request says
+	pages := admin.Pages{Console: g.newConsole(webhooks), Assets: console.Assets(), Login: console.Login()}
+	server := g.newHTTPServer(admin.New(g.registry, &g.ready, access, pages))
+	server.WriteTimeout = 0 // a profile takes as long as the request says, and the console's list is open as long as the page
 	// A profile or a scrape in progress does not delay the stop.
 	g.onStop("admin requests", func(context.Context) error { return server.Close() })
 	go g.serveOn(server, g.checked("admin listener", listener))
-	return nil
 }
 
-func (g *gateway) servePublic(listener net.Listener) error {
-	in, err := g.newIngest()
-	if err != nil {
-		return err
-	}
-	server := g.newHTTPServer(in)
+func (g *gateway) servePublic(listener net.Listener, webhooks http.Handler) (err error) {
+	server := g.newHTTPServer(webhooks)
 	server.ErrorLog = stdlog.New(newErrorLog(g.log, g.registry), "", 0)
 	if g.settings.TLSCert != "" {
 		if server.TLSConfig, err = newTLSConfig(g.settings, g.secrets.Files); err != nil {

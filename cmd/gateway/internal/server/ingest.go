@@ -22,6 +22,7 @@ func (g *gateway) newIngest() (*ingest.Server, error) {
 		IncludeRaw:        s.IncludeRaw,
 		LabelLimit:        s.MetricsPrefixLimit,
 		Tracer:            g.tracer,
+		Observer:          g.ring,
 	}, g.publisher, g.log, g.registry)
 	if err != nil {
 		return nil, err
