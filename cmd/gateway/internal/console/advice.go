@@ -1,6 +1,11 @@
 package console
 
-import "github.com/postback-gateway/gateway/ingest"
+import (
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/postback-gateway/gateway/ingest"
+)
 
 // advices say what to do about a request that was not accepted, where ingest itself does
 // not: it does not know the names of the settings.
@@ -28,5 +33,14 @@ func advise(o *ingest.Observation) string {
 	if o.Reason == "store" {
 		return "The store did not confirm the events: " + o.Help + ". The platform delivers again."
 	}
-	return o.Help
+	return sentence(o.Help)
+}
+
+// sentence writes the text of a log line as a sentence.
+func sentence(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(first)) + text[size:] + "."
 }
