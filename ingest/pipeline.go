@@ -90,11 +90,12 @@ func (s *Server) deliver(w http.ResponseWriter, r *request) error {
 		if err != nil {
 			return err
 		}
-		if err := checkBody(body.bytes); err != nil {
+		err := checkBody(body.bytes)
+		r.trail.step(&r.trail.steps.Verify)
+		if err != nil {
 			return s.reject(r, err)
 		}
 	}
-	r.trail.step(&r.trail.steps.Verify)
 	d := &delivery{hook: r.hook, received: received, trail: &r.trail}
 	r.trail.delivery = d
 	d.account, d.includeRaw = r.account, s.cfg.IncludeRaw

@@ -94,16 +94,26 @@ func newRecord(o *ingest.Observation, root string) *record {
 	if o.Secret > 0 {
 		r.Secret = strconv.Itoa(o.Secret) + " of " + strconv.Itoa(o.Secrets)
 	}
-	if o.Steps.Read > 0 {
-		r.Steps = []step{{"read", o.Steps.Read.Microseconds()}, {"verify", o.Steps.Verify.Microseconds()},
-			{"parse", o.Steps.Decode.Microseconds()}, {"store", o.Steps.Store.Microseconds()}}
-	}
+	r.Steps = steps(&o.Steps)
 	r.size = 2<<10 + len(r.Body) + len(r.Response)
 	for i := range o.Items[:min(len(o.Items), maxItems)] {
 		r.addItem(&o.Items[i], outcomeAt(o.Outcomes, i), root)
 	}
 	r.Text = r.describe(o)
 	return r
+}
+
+// steps returns those that were reached.
+func steps(took *ingest.Steps) (reached []step) {
+	for _, s := range []struct {
+		name string
+		took time.Duration
+	}{{"read", took.Read}, {"verify", took.Verify}, {"parse", took.Decode}, {"store", took.Store}} {
+		if s.took > 0 {
+			reached = append(reached, step{s.name, s.took.Microseconds()})
+		}
+	}
+	return reached
 }
 
 func outcomeAt(outcomes []schema.Outcome, i int) schema.Outcome {
@@ -143,7 +153,7 @@ func (r *record) describe(o *ingest.Observation) string {
 	}
 	switch {
 	case len(r.Items) > 0:
-		return string(r.Items[0].Reason)
+		return "dead letter"
 	case o.Outcome == "ignored":
 		return "no click in it"
 	case o.Outcome == "handshake":

@@ -10,6 +10,7 @@ const views = ['deliveries', 'try']
 function navigate() {
   const view = views.includes(state().view) ? state().view : 'deliveries'
   for (const name of views) byId(name).hidden = name !== view
+  document.body.dataset.view = view
   for (const link of document.querySelectorAll('nav a')) {
     if (link.dataset.view === view) link.setAttribute('aria-current', 'page')
     else link.removeAttribute('aria-current')

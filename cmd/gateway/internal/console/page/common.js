@@ -75,7 +75,7 @@ export function ago(at, now = Date.now()) {
   return `${Math.floor(seconds / 86400)} days ago`
 }
 
-export const milliseconds = (us) => `${us < 10000 ? (us / 1000).toFixed(1) : Math.round(us / 1000)} ms`
+export const milliseconds = (us) => `${us < 1000 ? (us / 1000).toFixed(2) : us < 10000 ? (us / 1000).toFixed(1) : Math.round(us / 1000)} ms`
 export const count = (n) => n.toLocaleString('en')
 
 // The outcomes with their sign, so that colour is never the only one.
