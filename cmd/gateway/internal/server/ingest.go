@@ -23,6 +23,7 @@ func (g *gateway) newIngest() (*ingest.Server, error) {
 		TelegramAnswer:    s.TelegramAnswer,
 		LabelLimit:        s.MetricsPrefixLimit,
 		Tracer:            g.tracer,
+		Observer:          g.ring,
 	}, g.publisher, g.log, g.registry)
 	if err != nil {
 		return nil, err

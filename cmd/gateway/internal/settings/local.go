@@ -25,7 +25,7 @@ const localSecretBytes = 16
 // returns the paths of the new files. Call it with the data directory locked.
 func (s *Settings) GenerateLocalSecrets(random io.Reader) (created []string, err error) {
 	err = s.fillLocalSecrets(func(path string) (Secret, error) {
-		found, err := readLocalSecret(path)
+		found, err := ReadLocalSecret(path)
 		if err != nil || found.IsSet() {
 			return found, err
 		}
@@ -37,7 +37,7 @@ func (s *Settings) GenerateLocalSecrets(random io.Reader) (created []string, err
 
 // FindLocalSecrets is [Settings.GenerateLocalSecrets] for a command that talks to a
 // running gateway. It generates nothing, so the secrets may still not be set afterwards.
-func (s *Settings) FindLocalSecrets() error { return s.fillLocalSecrets(readLocalSecret) }
+func (s *Settings) FindLocalSecrets() error { return s.fillLocalSecrets(ReadLocalSecret) }
 
 func (s *Settings) fillLocalSecrets(get func(path string) (Secret, error)) error {
 	if len(s.MetaAppSecrets) == 0 {
@@ -57,8 +57,8 @@ func (s *Settings) fillLocalSecrets(get func(path string) (Secret, error)) error
 	return err
 }
 
-// readLocalSecret returns the secret in a file, unset if the file does not exist.
-func readLocalSecret(path string) (Secret, error) {
+// ReadLocalSecret returns the secret in a file of the data directory, unset if the file does not exist.
+func ReadLocalSecret(path string) (Secret, error) {
 	_, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Secret{}, nil
