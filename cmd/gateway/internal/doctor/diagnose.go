@@ -77,7 +77,7 @@ func (d *diagnosis) webhook(w Webhook) {
 	}
 	if !r.DeadLetter.IsZero() {
 		d.add(Note, CodeDeadLetters, w.path(), "an item became a dead letter "+d.ago(r.DeadLetter)+" ("+r.DeadLetterReason+")",
-			"read it with: GATEWAY_STREAM="+d.Store.Stream+"_DEADLETTER gateway tail")
+			"read it with: gateway tail 'deadletter.>' --no-follow")
 	}
 	if r.Delivery.IsZero() && r.Rejections == 0 && !w.Stored {
 		d.silent(w, r)

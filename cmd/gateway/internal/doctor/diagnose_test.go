@@ -53,7 +53,7 @@ func TestDiagnose(t *testing.T) {
 		}, "problem rejected", "use the app secret"},
 		{"rejected, before a delivery", func(s *Status) { meta(s).Rejection, meta(s).Rejections = then, 1 }, "note rejected", ""},
 		{"a wrong path", func(s *Status) { s.Received.WrongPath, s.Received.WrongPathName = now, "/hook" }, "note wrong_path", "/webhooks/meta"},
-		{"dead letters", func(s *Status) { meta(s).DeadLetter = now }, "note dead_letters", "_DEADLETTER gateway tail"},
+		{"dead letters", func(s *Status) { meta(s).DeadLetter = now }, "note dead_letters", "deadletter.>"},
 		{"not subscribed", func(s *Status) { s.Received.Kinds = s.Received.Kinds[1:] }, "problem not_subscribed", "messaging_postbacks"},
 		{"standby", func(s *Status) {
 			s.Received.Accounts[0] = ingest.AccountActivity{Platform: "messenger", Account: "1", Standby: now}
