@@ -33,7 +33,7 @@ func newDemoCmd() *cobra.Command {
 			"directory as gateway serve.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := settings.Load()
+			s, err := loadSettings(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}

@@ -143,3 +143,18 @@ func TestBuildWithoutFlags(t *testing.T) {
 		}
 	}
 }
+
+// tableRows splits aligned text: cells by two spaces or more, rows by their first.
+func tableRows(text string) map[string][]string {
+	rows := make(map[string][]string)
+	for line := range strings.Lines(text) {
+		var cells []string
+		for cell := range strings.SplitSeq(strings.TrimSpace(line), "  ") {
+			if cell = strings.TrimSpace(cell); cell != "" {
+				cells = append(cells, cell)
+			}
+		}
+		rows[cells[0]] = cells[1:]
+	}
+	return rows
+}
