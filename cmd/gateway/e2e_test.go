@@ -416,6 +416,9 @@ func TestStartFails(t *testing.T) {
 			if told := strings.Count(string(out), "ERROR") + strings.Count(string(out), "gateway: "); told != 1 {
 				t.Errorf("the error is printed %d times:\n%s", told, out)
 			}
+			if left, _ := os.ReadDir(test.dir); test.dir != dir && len(left) > 0 {
+				t.Errorf("the start leaves %s behind", left)
+			}
 		})
 	}
 	running.terminate()
