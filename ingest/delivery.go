@@ -18,6 +18,7 @@ type delivery struct {
 	batch
 	hook     *webhook
 	received time.Time // when its headers were received
+	trail    *trail
 
 	outcomes []schema.Outcome // of the items, in their order
 	counts   counts

@@ -21,6 +21,10 @@
 // WhatsApp is in whatsapp.go, Telegram in telegram.go; signature.go and token.go
 // authenticate them.
 //
-// An error becomes a response in one place, problem.go. CONTRIBUTING.md says how to add a
-// platform.
+// What is not a click is an other item, in the files with other in their names. repeated.go
+// decides between repeated members of an object; diagnose.go says why a signature failed.
+//
+// An error becomes a response in one place, problem.go. A new platform also needs an entry
+// in schema/platform.go, a row in ingest/simulate and a page in docs/platforms:
+// CONTRIBUTING.md has the list.
 package ingest

@@ -102,6 +102,7 @@ func (s *Server) reject(r *request, err error) error {
 		return err
 	}
 	s.activity.rejected(r, rejected)
+	r.trail.rejected = asRejection(rejected)
 	reasons := s.rejections[rejected]
 	reasons.counter.Inc()
 	if rejected.help == "" {

@@ -16,12 +16,16 @@ import (
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start, status := time.Now(), http.StatusOK
 	req := s.route(r)
-	if err := s.handle(w, req); err != nil {
+	defer req.trail.release()
+	s.startTrail(req, start)
+	err := s.handle(w, req)
+	if err != nil {
 		p := problemOf(err)
 		p.write(w)
 		status = p.Status
 	}
 	s.metrics.countRequest(req.handler, status, time.Since(start))
+	s.observe(req, start, status, err)
 }
 
 // route finds the webhook and the handler of a request. It calls Match because
@@ -79,17 +83,21 @@ func (s *Server) deliver(w http.ResponseWriter, r *request) error {
 		return s.reject(r, err)
 	}
 	body := s.newBody()
-	defer body.release()
+	r.trail.body = body // released after the response
 	err = s.readBody(w, r, body)
+	r.trail.step(&r.trail.steps.Read)
 	if checkBody != nil { // not authenticated yet
 		if err != nil {
 			return err
 		}
-		if err := checkBody(body.bytes); err != nil {
+		err := checkBody(body.bytes)
+		r.trail.step(&r.trail.steps.Verify)
+		if err != nil {
 			return s.reject(r, err)
 		}
 	}
-	d := &delivery{hook: r.hook, received: received}
+	d := &delivery{hook: r.hook, received: received, trail: &r.trail}
+	r.trail.delivery = d
 	d.account, d.includeRaw = r.account, s.cfg.IncludeRaw
 	d.storeOther, d.answerCallbacks = s.cfg.StoreOther, s.cfg.TelegramAnswer
 	ctx := r.Context()
@@ -130,7 +138,10 @@ func (s *Server) process(ctx context.Context, d *delivery, body *body) (err erro
 	if d.surplus > 0 {
 		d.deadLetterSurplus(d.hook.name, body.bytes)
 	}
-	return s.publish(ctx, d)
+	d.trail.step(&d.trail.steps.Decode)
+	err = s.publish(ctx, d)
+	d.trail.step(&d.trail.steps.Store)
+	return err
 }
 
 // publish stores the items of a delivery. It does not stop when the caller hangs up:

@@ -45,6 +45,8 @@ type Config struct {
 	LabelLimit int
 	// Tracer starts a span for every delivery. nil turns tracing off, at no cost.
 	Tracer trace.Tracer
+	// Observer sees what becomes of requests. nil: nobody does.
+	Observer Observer
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }

@@ -62,7 +62,11 @@ func authenticateMeta(secrets *liveSecrets, r *request) (check, error) {
 	signature, err := parseSignature(r.Header)
 	switch {
 	case err == nil:
-		return func(body []byte) error { return secrets.meta.verify(signature, body) }, nil
+		return func(body []byte) (err error) {
+			r.trail.secret, err = secrets.meta.verify(signature, body)
+			r.trail.secrets = len(secrets.meta.keys)
+			return err
+		}, nil
 	case err == rejectMissing && secrets.meta.allowUnsigned:
 		return func([]byte) error { return nil }, nil
 	default:
@@ -98,19 +102,20 @@ func parseSignature(header http.Header) (signature digest, err error) {
 	return digest(sum), nil
 }
 
-// verify counts the use of the key that body is signed with. The error is a *rejection.
-func (s *appSecrets) verify(signature digest, body []byte) error {
+// verify counts the use of the key that body is signed with, and returns its place in the
+// list, from 1. The error is a *rejection.
+func (s *appSecrets) verify(signature digest, body []byte) (place int, err error) {
 	if i := s.find(signature, body); i >= 0 {
 		s.uses[i].Inc()
-		return nil
+		return i + 1, nil
 	}
 	switch {
 	case !canDiagnose(body):
-		return rejectMismatch
+		return 0, rejectMismatch
 	case s.diagnoses.Allow():
-		return diagnose(s.keys, signature, body)
+		return 0, diagnose(s.keys, signature, body)
 	default:
-		return rejectUndiagnosed
+		return 0, rejectUndiagnosed
 	}
 }
 

@@ -76,16 +76,17 @@ func authenticateTelegram(secrets *liveSecrets, r *request) (check, error) {
 		return nil, rejectNoToken
 	}
 	hash := sha256.Sum256([]byte(sent))
-	var matching *telegramToken
+	matching := -1
 	tokens := secrets.telegram[r.account]
 	for i := range tokens {
 		if subtle.ConstantTimeCompare(hash[:], tokens[i].hash[:]) == 1 {
-			matching = &tokens[i]
+			matching = i
 		}
 	}
-	if matching == nil {
+	if matching < 0 {
 		return nil, rejectWrongToken
 	}
-	matching.uses.Inc()
+	tokens[matching].uses.Inc()
+	r.trail.secret, r.trail.secrets = matching+1, len(tokens)
 	return nil, nil
 }

@@ -72,6 +72,7 @@ type request struct {
 	handle  handlerFunc
 	hook    *webhook // nil: there is none at this path
 	account string   // from the path; empty for most webhooks
+	trail   trail
 }
 
 // handlerFunc answers a request, or returns the error to answer it with.

@@ -12,6 +12,9 @@
 // fails deliveries at once while the store does not respond. With a group sync
 // (groupsync.go) it also waits until the events are on disk.
 //
+// ready.go is readiness; recovery.go closes the circuit breaker when no delivery does.
+// metrics.go has the metrics of publishing, monitor/metrics.go those of the store.
+//
 // Open only fails if the configuration is wrong. If no server can be reached, the
 // background keeps trying. Meanwhile Publish fails at once and [Publisher.Ready] says why.
 //

@@ -55,7 +55,7 @@ func documents(t *testing.T) (all []string) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && slices.Contains([]string{".git", "testdata", "dist", "bin", "data"}, d.Name()):
+		case d.IsDir() && slices.Contains([]string{".git", "testdata", "dist", "bin", "data", "node_modules"}, d.Name()):
 			return fs.SkipDir
 		case filepath.Ext(path) == ".md":
 			all = append(all, path)

@@ -76,3 +76,17 @@ func TestWhatsAppEndToEnd(t *testing.T) {
 	}
 	p.terminate()
 }
+
+// TestTelegramAnswer: the response to a callback stops the spinner, also when it is
+// delivered again.
+func TestTelegramAnswer(t *testing.T) {
+	p := startGateway(t, t.TempDir(), "GATEWAY_TELEGRAM_SECRETS=shop_bot:token", "GATEWAY_TELEGRAM_ANSWER=true")
+	for range 2 {
+		r, err := simulate.TelegramRequest(p.at.Webhook, "shop_bot", "token", simulate.Telegram(simulate.Click{User: "1", Payload: "plan:pro", ID: "77"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, body := p.do(r)
+		wantAnswer(t, status, body, `{"method":"answerCallbackQuery","callback_query_id":"77"}`)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Access decides who may use the admin listener.
@@ -62,25 +63,55 @@ func isForeign(r *http.Request) bool {
 
 // protect requires the token, except on a loopback address.
 func (a Access) protect(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
+	return a.protectPage(next, nil).ServeHTTP
+}
+
+// protectPage is protect with a page that asks a person for the token.
+func (a Access) protectPage(next http.Handler, login []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch token := a.Token(); {
 		case a.Loopback:
-			next(w, r)
+			next.ServeHTTP(w, r)
 		case token == "":
 			http.Error(w, "forbidden: the admin listener is not on a loopback address; set GATEWAY_ADMIN_TOKEN and send it as Authorization: Bearer, "+
 				"or set GATEWAY_ADMIN_LISTEN to a loopback address", http.StatusForbidden)
-		case !hasToken(r, token):
+		case hasToken(r, token), hasSession(r, token, time.Now()):
+			next.ServeHTTP(w, r)
+		case login != nil && r.URL.Path == "/" && strings.Contains(r.Header.Get("Accept"), "text/html"):
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.Header().Set("Cache-Control", "no-store")
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = w.Write(login) // an error means that the browser hung up
+		default:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="postback-gateway admin"`)
 			http.Error(w, "unauthorized: send GATEWAY_ADMIN_TOKEN as Authorization: Bearer", http.StatusUnauthorized)
-		default:
-			next(w, r)
 		}
-	}
+	})
 }
 
-// hasToken compares hashes, so that the time depends on neither content nor length.
+// hasToken reports whether a request has the token in its header.
 func hasToken(r *http.Request, token string) bool {
 	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	got, want := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(token))
-	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && strings.EqualFold(scheme, "Bearer")
+	return equalText(given, token) && strings.EqualFold(scheme, "Bearer")
+}
+
+// equalText compares hashes, so that the time depends on neither content nor length.
+func equalText(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+// secure sets the headers of what a browser displays: only the gateway's own files are
+// loaded, no script is inline, and no other page can embed it.
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
+			"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	})
 }

@@ -69,6 +69,10 @@ func (r *Readiness) Drain() time.Duration {
 	return noticeTime
 }
 
+// Check returns why no event can be stored now, or nil. Unlike a request of /readyz it
+// does not count as a prober's.
+func (r *Readiness) Check(ctx context.Context) error { return r.check(ctx) }
+
 // probe is check for a prober.
 func (r *Readiness) probe(ctx context.Context) error {
 	r.mu.Lock()
@@ -76,9 +80,6 @@ func (r *Readiness) probe(ctx context.Context) error {
 	r.mu.Unlock()
 	return r.check(ctx)
 }
-
-// Check returns why no event can be stored now; nil if one can.
-func (r *Readiness) Check(ctx context.Context) error { return r.check(ctx) }
 
 // check runs the checks. The error says what is not ready, and why.
 func (r *Readiness) check(ctx context.Context) error {

@@ -9,6 +9,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// Pages are what the admin listener shows in a browser.
+type Pages struct {
+	Console http.Handler // the page and its API; only whoever may use the listener gets there
+	Assets  http.Handler // files that anybody may have
+	Login   []byte       // the page that asks for the token
+}
+
 // Route is a part of the admin listener that only operators may use: on a loopback
 // address, or with the token.
 type Route struct {
@@ -17,24 +24,22 @@ type Route struct {
 }
 
 // New returns the handler of the admin listener.
-func New(metrics *prometheus.Registry, ready *Readiness, access Access, routes ...Route) http.Handler {
+func New(metrics *prometheus.Registry, ready *Readiness, access Access, pages Pages, routes ...Route) http.Handler {
 	metrics.MustRegister(ready.gauge())
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", ready.serve)
-	mux.HandleFunc("/debug/pprof/", access.protect(pprof.Index))
-	mux.HandleFunc("/debug/pprof/cmdline", access.protect(pprof.Cmdline))
-	mux.HandleFunc("/debug/pprof/profile", access.protect(pprof.Profile))
-	mux.HandleFunc("/debug/pprof/symbol", access.protect(pprof.Symbol))
-	mux.HandleFunc("/debug/pprof/trace", access.protect(pprof.Trace))
-	mux.HandleFunc("GET /{$}", access.protect(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprint(w, page)
-	}))
+	pprofs := map[string]http.HandlerFunc{"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace}
+	for name, profile := range pprofs {
+		mux.HandleFunc("/debug/pprof/"+name, access.protect(profile))
+	}
 	for _, r := range routes {
 		mux.HandleFunc(r.Pattern, access.protect(r.Handler))
 	}
+	mux.Handle("GET /assets/", secure(http.StripPrefix("/assets", pages.Assets)))
+	mux.Handle("POST /login", secure(newLogin(access)))
+	mux.Handle("/", secure(access.protectPage(pages.Console, pages.Login)))
 	return access.rejectWebPages(mux)
 }
 
@@ -46,11 +51,3 @@ func (r *Readiness) serve(w http.ResponseWriter, request *http.Request) {
 	fmt.Fprintln(w, "ready")
 	fmt.Fprint(w, r.noteLines(request.Context()))
 }
-
-const page = `<!doctype html><html lang="en"><meta charset="utf-8"><title>postback-gateway</title>
-<h1>postback-gateway</h1><ul>
-<li><a href="readyz">readyz</a>: whether an event can be stored now, and why not</li>
-<li><a href="healthz">healthz</a>: whether the process runs</li>
-<li><a href="metrics">metrics</a>: for Prometheus</li>
-<li><a href="debug/pprof/">debug/pprof</a>: profiles</li></ul></html>
-`

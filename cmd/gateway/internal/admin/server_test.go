@@ -12,9 +12,15 @@ import (
 
 // The paths of the admin listener, by who may use them.
 var (
-	openPaths      = []string{"/metrics", "/healthz", "/readyz"}
-	protectedPaths = []string{"/", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/goroutine", "/debug/pprof/symbol"}
+	openPaths      = []string{"/metrics", "/healthz", "/readyz", "/assets/style.css"}
+	protectedPaths = []string{"/", "/api/status", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/goroutine", "/debug/pprof/symbol"}
 )
+
+var testPages = Pages{
+	Console: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "the console") }),
+	Assets:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "an asset") }),
+	Login:   []byte("<title>log in</title>"),
+}
 
 // get sends a GET with the headers, of which Host is one, and returns the response.
 func get(t *testing.T, url string, headers ...string) (int, string) {
@@ -50,7 +56,7 @@ func TestReadiness(t *testing.T) {
 		}
 		return down
 	})
-	admin := httptest.NewServer(New(NewRegistry("v"), &r, Access{Loopback: true}))
+	admin := httptest.NewServer(New(NewRegistry("v"), &r, Access{Loopback: true}, testPages))
 	defer admin.Close()
 	probe := func() string {
 		_, body := get(t, admin.URL+"/readyz")
@@ -99,7 +105,7 @@ func TestAdminToken(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			access := Access{Token: func() string { return test.token }}
-			admin := httptest.NewServer(New(NewRegistry("v"), &Readiness{}, access))
+			admin := httptest.NewServer(New(NewRegistry("v"), &Readiness{}, access, testPages))
 			defer admin.Close()
 			headers := []string{"Host", "gateway:8081"}
 			if test.authorization != "" {
@@ -120,11 +126,11 @@ func TestAdminToken(t *testing.T) {
 	}
 }
 
-// TestPage: the page with links is for browsers on this machine.
+// TestPage: the console is for browsers on this machine.
 func TestPage(t *testing.T) {
-	admin := httptest.NewServer(New(NewRegistry("v"), &Readiness{}, Access{Loopback: true, Token: func() string { return "" }}))
+	admin := httptest.NewServer(New(NewRegistry("v"), &Readiness{}, Access{Loopback: true, Token: func() string { return "" }}, testPages))
 	defer admin.Close()
-	if status, body := get(t, admin.URL+"/"); status != 200 || body != page {
+	if status, body := get(t, admin.URL+"/"); status != 200 || body != "the console" {
 		t.Errorf("%d %s", status, body)
 	}
 }

@@ -78,9 +78,8 @@ func (r *Secrets) Current(secret func(*settings.Settings) settings.Secret) func(
 	return func() string { return secret(r.current.Load()).Reveal() }
 }
 
-// Now returns the settings with the secrets as they are now. The caller does not change
-// them.
-func (r *Secrets) Now() *settings.Settings { return r.current.Load() }
+// Settings returns the settings with the secrets in use now. They must not be changed.
+func (r *Secrets) Settings() *settings.Settings { return r.current.Load() }
 
 // AdminToken returns the token of the admin listener.
 func (r *Secrets) AdminToken() string { return r.current.Load().AdminToken.Reveal() }

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/admin"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/console"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/reload"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/tracing"
@@ -35,6 +36,8 @@ type Options struct {
 	Version        string
 	Started        func(Addresses) // called once everything listens; may be nil
 	ReloadInterval time.Duration   // of files of secrets; 0: reload.DefaultInterval
+	// WatchDeliveries has the console take deliveries also while nobody looks.
+	WatchDeliveries bool
 }
 
 // Run runs the gateway until ctx ends, or returns why it failed.
@@ -84,6 +87,7 @@ type gateway struct {
 	relayMetrics  *relay.Metrics
 	secrets       *reload.Secrets
 	ready         admin.Readiness
+	ring          *console.Ring // the deliveries that the console shows
 	notice        time.Duration // for which a stop goes on accepting deliveries
 	failed        chan error    // errors of the listeners
 
@@ -167,6 +171,10 @@ func (g *gateway) lockDataDir() error {
 
 // serve starts to accept requests, when everything that they need has been started.
 func (g *gateway) serve(public, operators net.Listener) error {
+	g.ring = console.NewRing(g.settings.SubjectRoot)
+	if g.options.WatchDeliveries {
+		g.ring.Watch()
+	}
 	in, err := g.newIngest()
 	if err != nil {
 		return err

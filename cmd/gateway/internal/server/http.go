@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/admin"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/console"
 )
 
 // Timeouts of the listeners. Meta gives up on a delivery after a few seconds, so a
@@ -40,8 +41,10 @@ func (g *gateway) newHTTPServer(handler http.Handler) *http.Server {
 
 func (g *gateway) serveAdmin(listener net.Listener) {
 	access := admin.Access{Loopback: admin.IsLoopback(listener.Addr()), Token: g.secrets.AdminToken}
-	server := g.newHTTPServer(admin.New(g.registry, &g.ready, access, admin.Route{Pattern: "GET /api/status", Handler: g.serveStatus}))
-	server.WriteTimeout = 0 // a profile takes as long as the request says
+	pages := admin.Pages{Console: g.newConsole(g.ingest), Assets: console.Assets(), Login: console.Login()}
+	status := admin.Route{Pattern: "GET /api/status", Handler: g.serveStatus}
+	server := g.newHTTPServer(admin.New(g.registry, &g.ready, access, pages, status))
+	server.WriteTimeout = 0 // a profile takes as long as the request says, and the console's list is open as long as the page
 	// A profile or a scrape in progress does not delay the stop.
 	g.onStop("admin requests", func(context.Context) error { return server.Close() })
 	go g.serveOn(server, g.checked("admin listener", listener))

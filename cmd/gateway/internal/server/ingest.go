@@ -20,8 +20,10 @@ func (g *gateway) newIngest() (*ingest.Server, error) {
 		MaxInFlight:       s.MaxInFlight,
 		PublishTimeout:    s.PublishTimeout,
 		IncludeRaw:        s.IncludeRaw,
+		TelegramAnswer:    s.TelegramAnswer,
 		LabelLimit:        s.MetricsPrefixLimit,
 		Tracer:            g.tracer,
+		Observer:          g.ring,
 	}, g.publisher, g.log, g.registry)
 	if err != nil {
 		return nil, err

@@ -75,7 +75,7 @@ func (g *gateway) expected(ctx context.Context) []doctor.Webhook {
 	}
 	all := []doctor.Webhook{meta}
 	seen := make(map[string]bool)
-	for _, bot := range TelegramSecrets(g.secrets.Now()) {
+	for _, bot := range TelegramSecrets(g.secrets.Settings()) {
 		if !seen[bot.Bot] {
 			all = append(all, doctor.Webhook{Webhook: schema.Telegram, Account: bot.Bot, Stored: g.holds(ctx, schema.Telegram, schema.EscapeToken(bot.Bot))})
 		}

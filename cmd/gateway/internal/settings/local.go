@@ -35,7 +35,7 @@ const localSecretBytes = 16
 // returns the paths of the new files. Call it with the data directory locked.
 func (s *Settings) GenerateLocalSecrets(random io.Reader) (created []string, err error) {
 	err = s.fillLocalSecrets(func(path string) (Secret, error) {
-		found, err := readLocalSecret(path)
+		found, err := ReadLocalSecret(path)
 		if err != nil || found.IsSet() {
 			return found, err
 		}
@@ -49,7 +49,7 @@ func (s *Settings) GenerateLocalSecrets(random io.Reader) (created []string, err
 // running gateway. It generates nothing, so the secrets may still not be set afterwards.
 func (s *Settings) FindLocalSecrets() error {
 	if len(s.TelegramSecrets) == 0 {
-		bot, err := readLocalSecret(filepath.Join(s.DataDir, demoBotFile))
+		bot, err := ReadLocalSecret(filepath.Join(s.DataDir, demoBotFile))
 		if err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func (s *Settings) FindLocalSecrets() error {
 			s.TelegramSecrets = []Secret{bot}
 		}
 	}
-	return s.fillLocalSecrets(readLocalSecret)
+	return s.fillLocalSecrets(ReadLocalSecret)
 }
 
 func (s *Settings) fillLocalSecrets(get func(path string) (Secret, error)) error {
@@ -78,8 +78,8 @@ func (s *Settings) fillLocalSecrets(get func(path string) (Secret, error)) error
 	return err
 }
 
-// readLocalSecret returns the secret in a file, unset if the file does not exist.
-func readLocalSecret(path string) (Secret, error) {
+// ReadLocalSecret returns the secret in a file of the data directory, unset if the file does not exist.
+func ReadLocalSecret(path string) (Secret, error) {
 	_, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Secret{}, nil

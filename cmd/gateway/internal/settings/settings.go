@@ -64,6 +64,8 @@ type Settings struct {
 	MaxInFlight  int   `envconfig:"GATEWAY_MAX_IN_FLIGHT" default:"512" min:"1" desc:"Deliveries processed at the same time; further ones are answered 503."`
 	IncludeRaw   bool  `envconfig:"GATEWAY_INCLUDE_RAW" default:"false" desc:"Add the platform's own item to each event as data.raw."`
 
+	TelegramAnswer bool `envconfig:"GATEWAY_TELEGRAM_ANSWER" default:"false" desc:"Answer each Telegram callback in the webhook's response with answerCallbackQuery, which stops the spinner on the button. Then no service needs to call the API for it. The response has no counts."`
+
 	TLSCert     string `envconfig:"GATEWAY_TLS_CERT" format:"file" desc:"Certificate chain (PEM) of the public listener. Reloaded when the file changes."`
 	TLSKey      string `envconfig:"GATEWAY_TLS_KEY" format:"file" desc:"Key (PEM) of that certificate."`
 	TLSClientCA string `envconfig:"GATEWAY_TLS_CLIENT_CA" format:"file" desc:"Certificates (PEM) of the authorities of which one must have signed a caller's certificate; otherwise the handshake is rejected. For Meta only: Telegram has no client certificate. Reloaded when the file changes."`

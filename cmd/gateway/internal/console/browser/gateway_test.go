@@ -1,0 +1,177 @@
+package browser
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	appSecret = "0123456789abcdef0123456789abcdef"
+	botToken  = "a-secret-token"
+)
+
+// program is the gateway, built once.
+var program string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	if _, err := findBrowser(); err != nil {
+		fmt.Println("console: NOT CHECKED,", err)
+		if os.Getenv("CONSOLE") == "optional" {
+			return 0
+		}
+		return 1
+	}
+	dir, err := os.MkdirTemp("", "console")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "gateway")
+	build := exec.Command("go", "build", "-o", program, "./cmd/gateway")
+	build.Dir = filepath.Join("..", "..", "..", "..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Printf("%v: %s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+func findBrowser() (string, error) {
+	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil && name != "" {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("there is no browser: install Debian's package chromium, or set CHROMIUM to the path of one")
+}
+
+// gateway is a running gateway.
+type gateway struct {
+	t              *testing.T
+	webhook, admin string
+	dir            string
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+// startGateway runs the gateway on free ports until the test ends.
+func startGateway(t *testing.T, args ...string) *gateway {
+	t.Helper()
+	g := &gateway{t: t, dir: t.TempDir()}
+	cmd := exec.Command(program, args...)
+	cmd.Dir = g.dir
+	cmd.Env = append(os.Environ(), "GATEWAY_LISTEN=127.0.0.1:0", "GATEWAY_ADMIN_LISTEN=127.0.0.1:0", "GATEWAY_EMBEDDED_LISTEN=127.0.0.1:0",
+		"GATEWAY_META_APP_SECRETS="+appSecret, "GATEWAY_META_VERIFY_TOKEN=a-verify-token", "GATEWAY_TELEGRAM_SECRETS=shop_bot:"+botToken,
+		"GATEWAY_LOG_FORMAT=json", "GATEWAY_LOG_LEVEL=info")
+	lines, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan struct{})
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		<-read
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the gateway: %v\n%s", err, g.logged())
+		}
+	})
+	up := make(chan map[string]string, 1)
+	go func() {
+		defer close(read)
+		g.read(lines, up)
+	}()
+	select {
+	case at := <-up:
+		g.webhook, g.admin = at["webhook"], at["admin"]
+	case <-time.After(20 * time.Second):
+		t.Fatalf("the gateway did not start:\n%s", g.logged())
+	}
+	return g
+}
+
+func (g *gateway) read(lines io.Reader, up chan<- map[string]string) {
+	for s := bufio.NewScanner(lines); s.Scan(); {
+		g.mu.Lock()
+		g.log.Write(append(s.Bytes(), '\n'))
+		g.mu.Unlock()
+		var line struct{ Msg, Webhook, Admin string }
+		if json.Unmarshal(s.Bytes(), &line) == nil && line.Msg == "gateway is up" {
+			up <- map[string]string{"webhook": line.Webhook, "admin": line.Admin}
+		}
+	}
+}
+
+func (g *gateway) logged() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.log.String()
+}
+
+// post delivers a body to Meta's webhook, and returns the status.
+func (g *gateway) post(secret, body string) int {
+	g.t.Helper()
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(body))
+	return g.request("/webhooks/meta", body, "X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+}
+
+func (g *gateway) request(path, body string, header ...string) int {
+	g.t.Helper()
+	r, err := http.NewRequest(http.MethodPost, g.webhook+path, strings.NewReader(body))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("User-Agent", "facebookexternalua")
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	response.Body.Close()
+	return response.StatusCode
+}
+
+const (
+	testUser = "1254459154682919"
+	testPage = "682498171943165"
+)
+
+var clicks int
+
+// click is a delivery of Messenger with one click.
+func click(payload, title string) string {
+	clicks++
+	text, err := json.Marshal(map[string]any{"object": "page", "entry": []any{map[string]any{
+		"id": testPage, "time": time.Now().UnixMilli(), "messaging": []any{map[string]any{
+			"sender": map[string]any{"id": testUser}, "recipient": map[string]any{"id": testPage}, "timestamp": time.Now().UnixMilli(),
+			"postback": map[string]any{"mid": fmt.Sprintf("m_%d_%d", os.Getpid(), clicks), "title": title, "payload": payload},
+		}}}}})
+	if err != nil {
+		panic(err) // only texts and numbers
+	}
+	return string(text)
+}

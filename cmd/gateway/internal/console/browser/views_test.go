@@ -1,0 +1,136 @@
+package browser
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// The views of the page, and how a reader gets there from the list.
+var views = []struct {
+	name string
+	show func(*tab)
+}{
+	{"list", func(*tab) {}},
+	{"drawer", func(p *tab) {
+		p.search("prefix:plan")
+		p.wait("document.querySelectorAll('.row').length === 1")
+		p.js("document.querySelector('.row').click()")
+		p.waitText("#drawer", "postback.v1")
+	}},
+	{"rejected", func(p *tab) {
+		p.search("outcome:unauthenticated")
+		p.wait("document.querySelectorAll('.row').length === 1")
+		p.js("document.querySelector('.row').click()")
+		p.waitText("#drawer", "compare the configured")
+	}},
+	{"try", func(p *tab) {
+		p.js("document.querySelector('[data-view=try]').click()")
+		p.waitText("#try-subject", "postback.v1")
+	}},
+}
+
+var looks = []look{{360, false}, {360, true}, {1280, false}, {1280, true}, {1920, false}, {1920, true}}
+
+// busy opens the page of a gateway and delivers something of everything to it.
+func busy(t *testing.T, l look) *tab {
+	t.Helper()
+	g := startGateway(t)
+	p := open(t, g, l, "/")
+	p.waitText("#empty", "/webhooks/meta")
+	for _, c := range [][2]string{{"GET_STARTED", "Get Started"}, {"plan:enterprise", "Enterprise"}, {`understood:{"response":"yes"}`, "Yes \U0001F600"}, {"order:8123991", "Track"}, {"add_to_cart_42", "Add to cart"}} {
+		g.post(appSecret, click(c[0], c[1]))
+	}
+	again := click("help", "Help")
+	g.post(appSecret, again)
+	g.post(appSecret, again)
+	g.request("/webhooks/telegram/shop_bot", `{"update_id":1,"callback_query":{"id":"7","from":{"id":99999,"is_bot":false,"first_name":"A"},"data":"order:track","message":{"message_id":1,"date":1,"chat":{"id":99999,"type":"private"}}}}`,
+		"X-Telegram-Bot-Api-Secret-Token", botToken)
+	g.post(appSecret, `{"object":"page","entry":[{"id":"`+testPage+`","messaging":[{"sender":{"id":"1"},"recipient":{"id":"2"},"timestamp":1,"read":{"watermark":1}}]}]}`)
+	g.post(appSecret, `{"object":"page","entry":[{"id":"`+testPage+`","messaging":[{"sender":{"id":"1"},"postback":7}]}]}`)
+	g.post("another-secret", click("plan:pro", "Pro"))
+	p.wait("document.querySelectorAll('.row').length === 11")
+	p.waitText("#strip", "wrong secret")
+	return p
+}
+
+// TestScreenshots shows every view in every look. Nothing is wider than the screen.
+func TestScreenshots(t *testing.T) {
+	for _, l := range looks {
+		t.Run(l.String(), func(t *testing.T) {
+			for _, view := range views {
+				p := busy(t, l)
+				view.show(p)
+				p.shoot(view.name + "-" + l.String())
+				if width := p.js("document.documentElement.scrollWidth"); width != strconv.FormatInt(l.width, 10) {
+					t.Errorf("%s: the page is %s px wide", view.name, width)
+				}
+			}
+			p := open(t, startGateway(t), l, "/")
+			p.waitText("#empty", "/webhooks/meta")
+			p.shoot("empty-" + l.String())
+		})
+	}
+}
+
+// TestAccessible: axe finds nothing serious in any view.
+func TestAccessible(t *testing.T) {
+	axe, err := os.ReadFile(filepath.FromSlash(os.Getenv("AXE")))
+	if err != nil {
+		t.Skipf("NOT CHECKED: AXE has to be the path of axe.min.js: %v", err)
+	}
+	for _, l := range []look{{360, false}, {1280, true}, {1280, false}} {
+		for _, view := range views {
+			t.Run(l.String()+"-"+view.name, func(t *testing.T) {
+				p := busy(t, l)
+				view.show(p)
+				if _, err := chromedp.Run(p.ctx, chromedp.Evaluate[chromedp.Void](string(axe)+";0")); err != nil {
+					t.Fatal(err)
+				}
+				var found []struct {
+					ID, Impact, Help string
+					Nodes            []struct{ HTML, FailureSummary string }
+				}
+				result := p.js("axe.run().then((result) => JSON.stringify(result.violations))")
+				if err := json.Unmarshal([]byte(result), &found); err != nil {
+					t.Fatal(err)
+				}
+				for _, violation := range found {
+					t.Errorf("%s (%s): %s\n%+v", violation.ID, violation.Impact, violation.Help, violation.Nodes)
+				}
+			})
+		}
+	}
+}
+
+const (
+	maxWeight = 150_000 // of everything that the page loads, in bytes
+	maxUsable = 300     // milliseconds until the page answers, on a machine that is not busy
+)
+
+// TestFast: the page is light and usable at once.
+func TestFast(t *testing.T) {
+	g := startGateway(t)
+	best := 1 << 20
+	for range 5 {
+		p := open(t, g, desktop, "/")
+		p.waitText("#empty", "/webhooks/meta")
+		usable, err := strconv.Atoi(p.js("Math.round(performance.getEntriesByName('usable')[0].startTime)"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		best = min(best, usable)
+		weight, err := strconv.Atoi(p.js("[...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')].reduce((sum, entry) => sum + entry.encodedBodySize, 0)"))
+		if err != nil || weight < 10_000 || weight > maxWeight {
+			t.Errorf("the page weighs %d bytes (%v), at most %d expected", weight, err, maxWeight)
+		}
+	}
+	t.Logf("usable after %d ms", best)
+	if best > maxUsable {
+		t.Errorf("usable after %d ms, at most %d expected", best, maxUsable)
+	}
+}

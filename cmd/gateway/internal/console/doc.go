@@ -1,0 +1,17 @@
+// Package console is the page on the admin listener, and its API: what arrived, what it
+// became, and why something was rejected.
+//
+//	ring.go     the last deliveries, filled only while somebody looks
+//	record.go   one delivery in the ring
+//	tally.go    the rejections of the last minutes, counted also while nobody looks
+//	mask.go     hides what is personal, and secrets
+//	live.go     GET  /api/deliveries/live: the list, as server-sent events
+//	detail.go   GET  /api/deliveries/{seq}, POST …/reveal: one delivery
+//	status.go   GET  /api/status
+//	try.go      POST /api/try/preview, /api/try/send
+//	page/       the page itself: plain HTML, CSS and modules, without a build step
+//
+// The package declares what it needs of the others in [Config]; server connects them.
+// Everything that a platform or a person wrote is hostile: the API returns it as strings
+// in JSON, and the page displays it with textContent only.
+package console

@@ -1,0 +1,76 @@
+package console
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	// liveInterval is the shortest time between two messages to one page.
+	liveInterval = 200 * time.Millisecond
+	// liveKeepAlive keeps proxies from closing a quiet connection, and finds out that the
+	// browser is gone.
+	liveKeepAlive = 10 * time.Second
+)
+
+// liveMessage is one message to a page that looks at the list.
+type liveMessage struct {
+	Since  time.Time         `json:"since"`  // when somebody began to look
+	Missed int64             `json:"missed"` // deliveries that were not listed, because there were too many
+	Rows   []json.RawMessage `json:"rows"`   // summaries, the oldest first
+}
+
+// live sends the list to a page, and then what is new. While at least one page is
+// connected, the ring takes deliveries.
+func (c *Console) live(w http.ResponseWriter, r *http.Request) {
+	defer c.ring.Watch()()
+	w.Header().Set("Content-Type", "text/event-stream")
+	last, _ := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64) // 0 for a new page
+	out := http.NewResponseController(w)
+	for first := true; ; first = false {
+		records, changed := c.ring.after(last)
+		if len(records) > 0 || first {
+			if len(records) > 0 {
+				last = records[len(records)-1].Seq
+			}
+			text, _ := json.Marshal(c.message(records)) // texts, numbers and times always encode
+			fmt.Fprintf(w, "id: %d\ndata: %s\n\n", last, text)
+		} else {
+			fmt.Fprint(w, ":\n\n")
+		}
+		if out.Flush() != nil || !waitFor(r, changed) {
+			return
+		}
+	}
+}
+
+func (c *Console) message(records []*record) liveMessage {
+	m := liveMessage{Since: c.ring.watchedSince(), Missed: c.ring.missed.Load(), Rows: make([]json.RawMessage, len(records))}
+	for i, rec := range records {
+		m.Rows[i] = rec.json()
+	}
+	return m
+}
+
+// waitFor waits until there is something new, but at least liveInterval. It reports
+// whether the page is still there.
+func waitFor(r *http.Request, changed <-chan struct{}) bool {
+	pause, quiet := time.NewTimer(liveInterval), time.NewTimer(liveKeepAlive)
+	defer pause.Stop()
+	defer quiet.Stop()
+	select {
+	case <-pause.C:
+	case <-r.Context().Done():
+		return false
+	}
+	select {
+	case <-changed:
+	case <-quiet.C:
+	case <-r.Context().Done():
+		return false
+	}
+	return true
+}

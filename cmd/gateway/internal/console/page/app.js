@@ -1,0 +1,74 @@
+// The page: its views, its keys and its theme.
+import { byId, go, state } from './common.js'
+import * as deliveries from './deliveries.js'
+import * as drawer from './drawer.js'
+import * as status from './status.js'
+import * as tryView from './try.js'
+
+const views = ['deliveries', 'try']
+
+function navigate() {
+  const view = views.includes(state().view) ? state().view : 'deliveries'
+  for (const name of views) byId(name).hidden = name !== view
+  document.body.dataset.view = view
+  for (const link of document.querySelectorAll('nav a')) {
+    if (link.dataset.view === view) link.setAttribute('aria-current', 'page')
+    else link.removeAttribute('aria-current')
+  }
+  deliveries.navigate()
+  drawer.navigate()
+}
+
+function choose(event) {
+  const link = event.target.closest('nav a')
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return
+  event.preventDefault()
+  go({ view: link.dataset.view === 'deliveries' ? '' : link.dataset.view, d: '' })
+}
+
+const isTyping = (target) => target.closest('input, select, textarea, dialog') !== null
+
+const keys = {
+  '/': () => { go({ view: '' }); byId('q').focus() },
+  j: () => deliveries.move(1),
+  k: () => deliveries.move(-1),
+  g: () => { go({ d: '' }); deliveries.catchUp() },
+  '?': () => byId('keys').showModal(),
+}
+
+function press(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return
+  if (event.key === 'Escape' && !byId('keys').open) return escape(event)
+  const action = keys[event.key]
+  if (!action || isTyping(event.target)) return
+  event.preventDefault()
+  action()
+}
+
+function escape(event) {
+  if (state().d) go({ d: '' })
+  else if (event.target === byId('q') || state().q) deliveries.setQuery('')
+  if (event.target === byId('q')) byId('q').blur()
+}
+
+const themes = { '': 'light', light: 'dark', dark: '' }
+
+function setTheme(theme) {
+  if (theme) document.documentElement.dataset.theme = theme
+  else delete document.documentElement.dataset.theme
+  localStorage.setItem('theme', theme)
+  byId('theme').setAttribute('aria-label', `Theme: ${theme || 'as the system'}`)
+}
+
+setTheme(localStorage.getItem('theme') ?? '')
+byId('theme').addEventListener('click', () => setTheme(themes[document.documentElement.dataset.theme ?? '']))
+byId('keys-button').addEventListener('click', () => byId('keys').showModal())
+document.addEventListener('click', choose)
+document.addEventListener('keydown', press)
+addEventListener('popstate', navigate)
+addEventListener('navigate', navigate)
+deliveries.start()
+tryView.start()
+status.start()
+navigate()
+performance.mark('usable')

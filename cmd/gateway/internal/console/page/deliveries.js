@@ -1,0 +1,176 @@
+// The list of deliveries. It belongs to the reader: it follows what is new only while it is
+// at its top, and nobody selects text or has a delivery open.
+import { badge, byId, count, el, fullTime, go, inWords, milliseconds, state, timeOfDay } from './common.js'
+import { matcher } from './search.js'
+import { onStatus, refresh, status } from './status.js'
+
+const most = 1000 // as many as the gateway keeps
+
+let all = [] // the latest first
+let waiting = [] // what has arrived while the list stands still
+let matches = () => true
+let live = true
+let info = { missed: 0, since: '' }
+
+const scroller = () => byId('scroller')
+
+function mayMove() {
+  return live && scroller().scrollTop < 8 && !state().d && document.getSelection().isCollapsed && !byId('rows').contains(document.activeElement)
+}
+
+function row(delivery) {
+  const more = delivery.items > 1 ? el('span', { class: 'more' }, `+${delivery.items - 1}`) : null
+  const last = delivery.reason ? el('span', { class: 'why' }, `${delivery.status} ${inWords(delivery.reason)}`) : el('span', { class: 'took' }, milliseconds(delivery.us))
+  return el('li', {}, el('a', { class: 'row', href: `?d=${delivery.seq}`, 'data-seq': delivery.seq, click: openRow },
+    el('time', { datetime: delivery.at, title: fullTime(delivery.at) }, timeOfDay(delivery.at)),
+    el('span', { class: 'platform' }, delivery.platform || '–'),
+    el('bdi', { class: 'account' }, delivery.account || '–'),
+    el('span', { class: 'text' }, el('bdi', {}, delivery.text), more),
+    badge(delivery.outcome, delivery.reason), last))
+}
+
+function openRow(event) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return
+  event.preventDefault()
+  go({ d: event.currentTarget.dataset.seq })
+}
+
+function draw() {
+  const shown = all.filter(matches)
+  byId('rows').replaceChildren(...shown.map(row))
+  mark()
+  drawAround()
+}
+
+// mark shows which delivery is open.
+export function mark() {
+  const open = state().d
+  for (const link of byId('rows').querySelectorAll('.row')) {
+    if (link.dataset.seq === open) link.setAttribute('aria-current', 'true')
+    else link.removeAttribute('aria-current')
+  }
+}
+
+function drawAround() {
+  const news = waiting.filter(matches).length
+  const button = byId('new')
+  button.hidden = news === 0
+  button.textContent = `${count(news)} new ↑`
+  const note = byId('note')
+  note.hidden = info.missed === 0
+  note.textContent = `Too many deliveries to list them all: this is a sample, ${count(info.missed)} are not listed. All of them are stored and counted.`
+  drawEmpty()
+}
+
+function drawEmpty() {
+  const empty = byId('empty')
+  const isEmpty = byId('rows').childElementCount === 0
+  if (!isEmpty || empty.hidden) empty.hidden = !isEmpty
+  if (!isEmpty) return
+  if (all.length > 0) {
+    empty.replaceChildren(el('h2', {}, 'No delivery matches'), el('p', {}, `${count(all.length)} others are in the list.`),
+      el('button', { click: () => setQuery('') }, 'Clear the search'))
+  } else if (status() && !empty.childElementCount) {
+    empty.replaceChildren(...lesson(status()))
+  }
+}
+
+// lesson is what a reader needs who has no delivery yet.
+function lesson(s) {
+  const urls = s.callbacks.flatMap((callback) => [
+    el('dt', {}, callback.platform === 'meta' ? 'Callback URL for Messenger, Instagram and WhatsApp' : 'URL for setWebhook'),
+    el('dd', {}, el('code', {}, callback.path))])
+  return [
+    el('h2', {}, 'Waiting for deliveries'),
+    el('p', {}, 'Deliveries appear here as they arrive, rejected ones with the reason and what to do. The list is kept only while this page is open.'),
+    el('p', {}, el('button', { class: 'primary', click: () => go({ view: 'try' }) }, 'Try: send a click'), ' or in a terminal: ', el('code', {}, 'gateway send --payload plan:enterprise')),
+    el('dl', { class: 'lesson' }, ...urls,
+      el('dt', {}, 'Verify token'), el('dd', {}, 'the value in ', el('code', {}, s.verifyToken))),
+    el('p', { class: 'advice' }, 'A platform needs a public HTTPS address: put it before the path of the URL.'),
+  ]
+}
+
+function receive(message) {
+  info = message
+  if (message.rows.length === 0) return drawAround()
+  const rows = message.rows.toReversed()
+  if (!mayMove()) {
+    waiting = [...rows, ...waiting].slice(0, most)
+    return drawAround()
+  }
+  all = [...rows, ...all].slice(0, most)
+  const list = byId('rows')
+  list.prepend(...rows.filter(matches).map(row))
+  while (list.childElementCount > most) list.lastElementChild.remove()
+  drawAround()
+  if (rows.some((delivery) => delivery.reason)) refresh()
+}
+
+// catchUp shows what has arrived in the meantime.
+export function catchUp() {
+  all = [...waiting, ...all].slice(0, most)
+  waiting = []
+  if (byId('rows').contains(document.activeElement)) document.activeElement.blur()
+  scroller().scrollTop = 0
+  draw()
+}
+
+export function setQuery(query) {
+  byId('q').value = query
+  go({ q: query }, true)
+  apply()
+}
+
+async function apply() {
+  const query = state().q ?? ''
+  byId('rejected').setAttribute('aria-pressed', String(/\boutcome:rejected\b/.test(query)))
+  try {
+    matches = await matcher(query)
+  } catch {
+    return // the strip says that the gateway does not respond
+  }
+  if (query === (state().q ?? '')) draw()
+}
+
+// move focuses the next or previous row.
+export function move(step) {
+  const rows = [...byId('rows').querySelectorAll('.row')]
+  const at = rows.findIndex((link) => link === document.activeElement || (!byId('rows').contains(document.activeElement) && link.dataset.seq === state().d))
+  const next = rows[Math.min(rows.length - 1, Math.max(0, at + step))]
+  if (!next) return
+  next.focus()
+  if (state().d) go({ d: next.dataset.seq })
+}
+
+function toggleLive() {
+  live = !live
+  byId('pause').setAttribute('aria-pressed', String(live))
+  byId('pause').lastChild.textContent = live ? 'Live' : 'Paused'
+  if (live) catchUp()
+}
+
+function toggleRejected() {
+  const query = (state().q ?? '').replace(/\s*\boutcome:rejected\b/, '').trim()
+  const on = byId('rejected').getAttribute('aria-pressed') === 'true'
+  setQuery(on ? query : `${query} outcome:rejected`.trim())
+}
+
+export function navigate() {
+  if (byId('q').value !== (state().q ?? '')) {
+    byId('q').value = state().q ?? ''
+    apply()
+  }
+  mark()
+}
+
+export function start() {
+  byId('q').value = state().q ?? ''
+  byId('q').addEventListener('input', () => setQuery(byId('q').value))
+  byId('rejected').addEventListener('click', toggleRejected)
+  byId('pause').addEventListener('click', toggleLive)
+  byId('new').addEventListener('click', catchUp)
+  onStatus(drawAround)
+  apply()
+  const events = new EventSource('api/deliveries/live')
+  events.addEventListener('message', (event) => receive(JSON.parse(event.data)))
+}

@@ -1,0 +1,115 @@
+// One delivery: what arrived, next to what it became.
+import { badge, byId, el, fullTime, get, go, inWords, milliseconds, post, state } from './common.js'
+import { copy, curl, nats, send } from './copy.js'
+import { status } from './status.js'
+
+let shown = '' // the delivery in the drawer
+
+// json shows JSON with the names of members and the masked values set apart.
+function json(text) {
+  const box = el('pre', { class: 'json', tabindex: '0' })
+  let at = 0
+  for (const match of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?/g)) {
+    const kind = match[2] ? 'name' : match[1].startsWith('"••••') || match[1] === '"(secret, never shown)"' ? 'masked' : 'string'
+    box.append(text.slice(at, match.index), el('span', { class: kind }, match[1]))
+    at = match.index + match[1].length
+  }
+  box.append(text.slice(at))
+  return box
+}
+
+function facts(d) {
+  const rows = [
+    ['Received', fullTime(d.at)], ['From', d.remote], ['Platform', d.platform], ['Account', d.account],
+    ['Secret', d.secret ? `${d.secret} matches` : ''], ['Response', `${d.status} in ${milliseconds(d.us)}`],
+  ].filter(([, value]) => value)
+  return el('dl', { class: 'facts' }, ...rows.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]))
+}
+
+function steps(d) {
+  const known = d.steps ?? []
+  const total = known.reduce((sum, step) => sum + step.us, 0)
+  if (total === 0) return null
+  const list = el('ol', { class: 'steps', 'aria-label': 'Time of each step' })
+  for (const step of known) {
+    const bar = el('meter', { min: 0, max: total, value: step.us, 'aria-label': step.name })
+    list.append(el('li', {}, el('span', {}, step.name), bar, el('span', { class: 'took' }, milliseconds(step.us))))
+  }
+  return list
+}
+
+function delivery(d) {
+  return el('section', { class: 'part', 'aria-label': 'Delivery' }, el('h3', {}, 'Delivery'), facts(d), steps(d),
+    fold('Headers', el('dl', { class: 'facts' }, ...d.headers.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]))),
+    d.body ? fold(`Body, ${d.size} bytes${d.cut ? ', the beginning' : ''}`, json(d.body)) : null,
+    d.response ? fold('Response', json(d.response)) : null)
+}
+
+const fold = (title, content) => el('details', {}, el('summary', {}, title), content)
+
+function item(d, event, number) {
+  const title = d.events.length > 1 ? `Event ${number + 1} of ${d.events.length}` : event.send ? 'Event' : 'Dead letter'
+  const heading = el('h3', {}, `${title} `, badge(event.outcome))
+  const subject = el('p', { class: 'subject' }, el('code', {}, event.subject), button('Copy', () => copy(event.subject, 'the subject')))
+  return el('section', { class: 'part pair', 'aria-label': title }, heading, subject,
+    el('div', { class: 'columns' },
+      el('div', {}, el('h4', {}, "The platform's item"), json(event.item)),
+      el('div', {}, el('h4', {}, event.send ? 'The event' : 'The dead letter'), json(event.event))),
+    el('p', { class: 'actions' },
+      event.send ? button('Copy as gateway send', () => copy(send(event.send), 'gateway send')) : null,
+      button('Copy as nats command', () => copy(nats(event.subject, status()), 'the nats command')),
+      button('Copy JSON', () => copy(event.event, 'JSON'))))
+}
+
+const button = (text, click) => el('button', { type: 'button', click }, text)
+
+function why(d) {
+  if (!d.reason) return null
+  return el('div', { class: 'callout' }, el('p', {}, el('strong', {}, `Rejected: ${inWords(d.reason)}`)),
+    el('p', {}, d.advice), d.detail ? el('p', { class: 'advice' }, d.detail) : null)
+}
+
+function reveal(d) {
+  if (d.revealed) return el('span', { class: 'hint' }, 'Personal data is shown; the log says so.')
+  return button('Reveal personal data', async () => draw(await post(`deliveries/${d.seq}/reveal`, 'reveal')))
+}
+
+function draw(d) {
+  const drawer = byId('drawer')
+  const head = el('div', { class: 'drawer-head' },
+    el('h2', {}, badge(d.outcome, d.reason), ' ', el('bdi', {}, d.text)), el('span', { class: 'grow' }),
+    reveal(d), d.method === 'POST' && d.body ? button('Copy as curl', () => copy(curl(d, new URL(status().callbacks[0].path).origin), 'curl')) : null,
+    el('button', { type: 'button', class: 'quiet', 'aria-label': 'Close', click: () => go({ d: '' }) }, '✕'))
+  const events = d.events ?? []
+  const nothing = events.length === 0 && !d.reason ? el('p', { class: 'part hint' }, d.outcome === 'handshake'
+    ? 'Meta has verified the callback URL.' : 'There is no click in this delivery: messages, reads and the like are not stored.') : null
+  drawer.replaceChildren(head, el('div', { class: 'drawer-body' }, why(d), delivery(d),
+    el('div', { class: 'pairs' }, ...events.map((event, number) => item(d, event, number)), nothing,
+      d.more > 0 && events.length ? el('p', { class: 'hint part' }, `${d.more} further items are not shown here.`) : null)))
+  drawer.hidden = false
+}
+
+// navigate opens the delivery in the URL, or closes the drawer.
+export async function navigate() {
+  const seq = state().d ?? ''
+  if (seq === shown) return
+  const before = shown
+  shown = seq
+  document.body.classList.toggle('with-drawer', seq !== '')
+  if (!seq) {
+    byId('drawer').hidden = true
+    document.querySelector(`.row[data-seq="${CSS.escape(before)}"]`)?.focus()
+    return
+  }
+  try {
+    const d = await get(`deliveries/${encodeURIComponent(seq)}`)
+    if (seq === shown) draw(d)
+    if (!byId('rows').contains(document.activeElement)) byId('drawer').focus()
+  } catch (error) {
+    byId('drawer').replaceChildren(el('div', { class: 'drawer-head' }, el('h2', {}, error.message), el('span', { class: 'grow' }),
+      el('button', { type: 'button', class: 'quiet', 'aria-label': 'Close', click: () => go({ d: '' }) }, '✕')))
+    byId('drawer').hidden = false
+  }
+}
+
+export { json }

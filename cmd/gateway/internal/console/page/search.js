@@ -1,0 +1,38 @@
+// The search box: words and operators, all of which have to match.
+import { post } from './common.js'
+
+const operators = ['platform', 'account', 'prefix', 'outcome', 'person']
+
+// parse splits a search into terms. An unknown operator is a word like any other: a payload
+// like plan:pro has a colon too.
+export function parse(query) {
+  const terms = []
+  for (const part of query.trim().split(/\s+/).filter(Boolean)) {
+    const [name, ...rest] = part.split(':')
+    if (operators.includes(name.toLowerCase()) && rest.length) {
+      if (rest.join(':')) terms.push({ name: name.toLowerCase(), value: rest.join(':') })
+    } else {
+      terms.push({ name: '', value: part.toLowerCase() })
+    }
+  }
+  return terms
+}
+
+const matchers = {
+  '': (row, value) => [row.text, row.platform, row.account, row.outcome, row.reason, String(row.status)].some((text) => text.toLowerCase().includes(value)),
+  platform: (row, value) => row.platform === value.toLowerCase(),
+  account: (row, value) => row.account.split(',').includes(value),
+  prefix: (row, value) => (row.prefixes ?? []).includes(value),
+  outcome: (row, value) => row.outcome === value.toLowerCase() || (value.toLowerCase() === 'rejected' && row.reason !== ''),
+  person: (row, value, pseudonym) => (row.persons ?? []).some((person) => person === pseudonym || person === value.replace(/^•+/, '')),
+}
+
+// matcher returns what decides whether a row is listed. A person is known to the page only
+// by the pseudonym that the gateway gives.
+export async function matcher(query) {
+  const terms = await Promise.all(parse(query).map(async (term) => {
+    if (term.name !== 'person') return term
+    return { ...term, pseudonym: (await post('person', 'search', { id: term.value })).pseudonym }
+  }))
+  return (row) => terms.every((term) => matchers[term.name](row, term.value, term.pseudonym))
+}

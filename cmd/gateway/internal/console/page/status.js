@@ -1,0 +1,81 @@
+// The strip at the top: problems first, each with what to do; else one quiet line.
+import { ago, byId, count, el, fullTime, get, go, inWords } from './common.js'
+
+const interval = 5000
+const shownAccounts = 4
+
+let current = null
+const listeners = []
+
+// status returns what the gateway said last, or null.
+export const status = () => current
+
+export const onStatus = (listener) => listeners.push(listener)
+
+const time = (at) => el('time', { datetime: at, title: fullTime(at) }, ago(at))
+
+function problem(text, advice, ...more) {
+  return el('li', { class: 'problem' }, el('span', { class: 'sign', 'aria-hidden': 'true' }, '✗'),
+    el('div', {}, el('p', {}, el('strong', {}, text), ...more), advice ? el('p', { class: 'advice' }, advice) : null))
+}
+
+function rejections(all) {
+  return all.filter((rejection) => rejection.count > 0).map((rejection) => {
+    const from = [rejection.handler.replace('_handshake', ' handshake'), rejection.account].filter((part) => part && part !== 'not_found').join(' ')
+    return problem(`${count(rejection.count)} rejected: ${inWords(rejection.reason)}`, rejection.advice,
+      ` ${from ? `on ${from}, ` : ''}last `, time(rejection.last), ' ',
+      el('a', { href: '?q=outcome:rejected', click: follow }, 'show'))
+  })
+}
+
+function follow(event) {
+  event.preventDefault()
+  go({ view: '', d: '', q: 'outcome:rejected' })
+}
+
+function accounts(all) {
+  if (all.length === 0) return null
+  const shown = all.slice(0, shownAccounts).map((account) => el('li', {},
+    el('span', { class: 'platform' }, account.platform), ' ', el('bdi', {}, account.account), ' ', time(account.last)))
+  if (all.length > shownAccounts) shown.push(el('li', {}, `and ${all.length - shownAccounts} more`))
+  return el('ul', { class: 'accounts', 'aria-label': 'Last event of each account' }, ...shown)
+}
+
+function draw(s) {
+  const pill = byId('ready')
+  const isReady = s.notReady.length === 0
+  pill.className = `pill ${isReady ? 'good' : 'bad'}`
+  pill.textContent = isReady ? '● ready' : '✗ not ready'
+  const problems = [
+    ...s.notReady.map((line) => problem('No event can be stored', line)),
+    ...rejections(s.rejections),
+  ]
+  const stored = s.totals.stored ?? 0
+  const quiet = stored > 0
+    ? `${count(stored)} ${stored === 1 ? 'event' : 'events'} stored since the start`
+    : s.handshakes > 0 ? 'Meta has verified the callback URL; no event has arrived yet' : 'No event has arrived yet'
+  byId('strip').replaceChildren(
+    ...(problems.length ? [el('ul', { class: 'problems' }, ...problems)] : []),
+    el('div', { class: 'quiet-line' }, el('span', {}, quiet), accounts(s.accounts) ?? ''))
+  byId('version').textContent = `version ${s.version}`
+}
+
+async function refresh() {
+  try {
+    current = await get('status')
+    draw(current)
+    for (const listener of listeners) listener(current)
+  } catch (error) {
+    byId('ready').className = 'pill bad'
+    byId('ready').textContent = '✗ no answer'
+    byId('strip').replaceChildren(el('ul', { class: 'problems' }, problem(error.message)))
+  }
+}
+
+export function start() {
+  refresh()
+  setInterval(() => document.hidden || refresh(), interval)
+  document.addEventListener('visibilitychange', () => document.hidden || refresh())
+}
+
+export { refresh }

@@ -1,0 +1,129 @@
+package console
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/postback-gateway/gateway/ingest"
+)
+
+const (
+	// maxRecords and maxRingBytes bound the ring.
+	maxRecords   = 1000
+	maxRingBytes = 32 << 20
+	// sampledPerSecond is how many accepted deliveries a second the ring takes. Rejected
+	// ones have a limit of their own, so that they are not lost among the others.
+	sampledPerSecond  = 200
+	rejectedPerSecond = 50
+)
+
+// Ring has the last deliveries. It takes them only while somebody looks, and counts
+// rejections always. It implements [ingest.Observer].
+type Ring struct {
+	root     string
+	watchers atomic.Int32
+	missed   atomic.Int64 // deliveries that were not taken because there were too many
+	tally    tally
+	accepted *rate.Limiter
+	rejected *rate.Limiter
+
+	mu      sync.Mutex
+	records []*record // the oldest first
+	bytes   int
+	next    uint64        // sequence of the next record
+	since   time.Time     // when somebody began to look
+	changed chan struct{} // closed when there is a new record
+}
+
+var _ ingest.Observer = (*Ring)(nil)
+
+// NewRing returns an empty ring. root is the root of the subjects.
+func NewRing(root string) *Ring {
+	return &Ring{
+		root: root, tally: newTally(), next: 1, changed: make(chan struct{}),
+		accepted: rate.NewLimiter(sampledPerSecond, sampledPerSecond),
+		rejected: rate.NewLimiter(rejectedPerSecond, rejectedPerSecond),
+	}
+}
+
+// Watch makes the ring take deliveries until the returned function is called.
+func (r *Ring) Watch() (stop func()) {
+	if r.watchers.Add(1) == 1 {
+		r.mu.Lock()
+		r.since = time.Now()
+		r.mu.Unlock()
+	}
+	return sync.OnceFunc(func() { r.watchers.Add(-1) })
+}
+
+// Watching implements [ingest.Observer].
+func (r *Ring) Watching() bool { return r.watchers.Load() > 0 }
+
+// Observe implements [ingest.Observer].
+func (r *Ring) Observe(o *ingest.Observation) {
+	limit := r.accepted
+	if isRejected(o) {
+		r.tally.count(o)
+		limit = r.rejected
+	}
+	switch {
+	case !r.Watching():
+	case !limit.Allow():
+		r.missed.Add(1)
+	default:
+		r.add(newRecord(o, r.root))
+	}
+}
+
+func isRejected(o *ingest.Observation) bool { return o.Reason != "" }
+
+func (r *Ring) add(rec *record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec.Seq = r.next
+	r.next++
+	r.records = append(r.records, rec)
+	r.bytes += rec.size
+	drop := 0
+	for len(r.records)-drop > maxRecords || r.bytes > maxRingBytes {
+		r.bytes -= r.records[drop].size
+		r.records[drop] = nil // the slice is copied only when it grows
+		drop++
+	}
+	r.records = r.records[drop:]
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// after returns the records after a sequence, and what is closed when there are more.
+func (r *Ring) after(seq uint64) (records []*record, changed <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	begin := len(r.records)
+	for begin > 0 && r.records[begin-1].Seq > seq {
+		begin--
+	}
+	return append(records, r.records[begin:]...), r.changed
+}
+
+// find returns the record with a sequence, or nil if the ring does not have it any more.
+func (r *Ring) find(seq uint64) *record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rec := range r.records {
+		if rec.Seq == seq {
+			return rec
+		}
+	}
+	return nil
+}
+
+// watchedSince returns when somebody began to look.
+func (r *Ring) watchedSince() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.since
+}

@@ -1,0 +1,60 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/console"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
+	"github.com/postback-gateway/gateway/schema"
+)
+
+// newConsole connects the console with the parts that it shows. webhooks is the handler of
+// the public listener.
+func (g *gateway) newConsole(webhooks http.Handler) http.Handler {
+	s := g.settings
+	return console.New(g.ring, console.Config{
+		Version: g.options.Version, Log: g.log, Metrics: g.registry, Ready: g.ready.Check,
+		Root: s.SubjectRoot, Stream: s.Stream, Webhook: g.at.Webhook, NATS: g.at.NATS,
+		VerifyToken: g.verifyTokenPlace(),
+		Bots: func() (bots []string) {
+			for _, secret := range TelegramSecrets(g.secrets.Settings()) {
+				bots = append(bots, secret.Bot)
+			}
+			return bots
+		},
+		Post: webhooks,
+		Secret: func(platform, account string) (string, error) {
+			return signWith(g.secrets.Settings(), platform, account)
+		},
+	})
+}
+
+// verifyTokenPlace says where somebody finds the verify token. The console does not show
+// it.
+func (g *gateway) verifyTokenPlace() string {
+	path := filepath.Join(g.settings.DataDir, settings.VerifyTokenFile)
+	if found, err := settings.ReadLocalSecret(path); err == nil && found.IsSet() && found.Reveal() == g.settings.MetaVerifyToken.Reveal() {
+		return path
+	}
+	return "GATEWAY_META_VERIFY_TOKEN"
+}
+
+// signWith returns the secret that a delivery of a platform is signed with; account is the
+// Telegram bot.
+func signWith(s *settings.Settings, platform, account string) (string, error) {
+	if schema.WebhookOf(platform) != schema.Telegram {
+		if len(s.MetaAppSecrets) == 0 {
+			return "", errors.New("there is no app secret to sign with: set GATEWAY_META_APP_SECRETS")
+		}
+		return s.MetaAppSecrets[0].Reveal(), nil
+	}
+	for _, bot := range TelegramSecrets(s) {
+		if bot.Bot == account {
+			return bot.Token, nil
+		}
+	}
+	return "", fmt.Errorf("no bot %.40s is configured: set GATEWAY_TELEGRAM_SECRETS=bot:token", account)
+}
