@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -159,7 +160,7 @@ func demoPost(ctx context.Context, s *settings.Settings, at server.Addresses, pl
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "  answered       %s %s in %s\n", response.Status, body, time.Since(start).Round(10*time.Microsecond))
+	fmt.Fprintf(w, "  answered       %s %s in %s\n", response.Status, bytes.TrimSpace(body), time.Since(start).Round(10*time.Microsecond))
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("the demo's own postback was answered %s", response.Status)
 	}

@@ -202,7 +202,7 @@ func (p *gatewayProcess) do(request *http.Request) (int, string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return response.StatusCode, string(text)
+	return response.StatusCode, schematest.JSONLine(p.t, response.Header, text)
 }
 
 // consumer reads a stream from outside, as a service would.

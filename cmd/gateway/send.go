@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -161,6 +162,6 @@ func (s *sender) post(ctx context.Context, w io.Writer) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	fmt.Fprintf(w, "%s %s %s  %s\n", cmp.Or(s.file, s.click.Payload, s.click.Ref, string(s.click.Kind)), response.Status, answer, time.Since(start).Round(10*time.Microsecond))
+	fmt.Fprintf(w, "%s %s %s  %s\n", cmp.Or(s.file, s.click.Payload, s.click.Ref, string(s.click.Kind)), response.Status, bytes.TrimSpace(answer), time.Since(start).Round(10*time.Microsecond))
 	return response.StatusCode == http.StatusOK, nil
 }
