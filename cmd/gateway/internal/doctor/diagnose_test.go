@@ -71,6 +71,7 @@ func TestDiagnose(t *testing.T) {
 			s.Consumers[0].AckPending, s.Consumers[0].MaxAckPending = 5, 5
 		}, "problem consumer_stuck", "acknowledge"},
 		{"busy", func(s *Status) { s.Consumers[0] = waiting; s.Consumers[0].LastAck = now }, "", ""},
+		{"given up", func(s *Status) { s.GivenUp = map[string]uint64{"billing": 3} }, "note given_up", "--given-up billing"},
 		{"unreadable", func(s *Status) { s.ReadError = "timeout" }, "problem unreadable", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
