@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -80,15 +79,14 @@ func mustBeSettings(t *testing.T, env []string) {
 // duration returns the default of a setting.
 func duration(t *testing.T, name string) time.Duration {
 	t.Helper()
-	out, err := gatewayCommand(t, nil, "config").Output()
+	out, err := gatewayCommand(t, nil, "config", "--markdown").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(out)) {
-		// The columns are the variable, its type and the default, with two spaces or more
-		// between them.
-		if fields := regexp.MustCompile(` {2,}`).Split(line, -1); len(fields) > 2 && fields[0] == name {
-			d, err := time.ParseDuration(fields[2])
+		// | `GATEWAY_X` | type | `default` | meaning |
+		if cells := strings.Split(line, " | "); len(cells) > 2 && cells[0] == "| `"+name+"`" {
+			d, err := time.ParseDuration(strings.Trim(cells[2], "`"))
 			if err != nil {
 				t.Fatal(err)
 			}

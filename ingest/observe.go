@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"time"
@@ -148,7 +149,7 @@ func (d *delivery) describe(o *Observation, err error) {
 // operators, as in the log.
 func (o *Observation) explain(t *trail, err error) {
 	p := problemOf(err)
-	o.Response = p.body
+	o.Response = bytes.TrimSpace(p.body)
 	switch {
 	case t.rejected != nil:
 		o.Reason, o.Help = t.rejected.reason, t.rejected.help

@@ -177,6 +177,6 @@ func (s *Server) respond(ctx context.Context, w http.ResponseWriter, d *delivery
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(d.response()) // an error means that the caller hung up
+	_, _ = w.Write(append(d.response(), '\n')) // an error means that the caller hung up
 	return nil
 }

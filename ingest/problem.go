@@ -22,6 +22,7 @@ type problem struct {
 func newProblem(status int, detail string, headers ...string) *problem {
 	p := &problem{Title: http.StatusText(status), Status: status, Detail: detail, header: make(http.Header)}
 	p.body, _ = json.Marshal(p) // strings and a number always encode
+	p.body = append(p.body, '\n')
 	p.header.Set("Content-Type", "application/problem+json")
 	p.header.Set("X-Content-Type-Options", "nosniff")
 	for i := 0; i+1 < len(headers); i += 2 {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/schema"
+	"github.com/postback-gateway/gateway/schema/schematest"
 )
 
 const (
@@ -122,7 +123,7 @@ func (ts *testServer) do(t testing.TB, r *http.Request) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer{response.StatusCode, response.Header, string(body)}
+	return answer{response.StatusCode, response.Header, schematest.JSONLine(t, response.Header, body)}
 }
 
 // post delivers body to Meta's webhook, signed unless header says otherwise.

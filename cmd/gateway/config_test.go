@@ -64,13 +64,13 @@ func TestConfigShowsCurrentValues(t *testing.T) {
 		"GATEWAY_MAX_IN_FLIGHT":    {"number, at least 1", "512", "512"},
 		"GATEWAY_RELAY":            {"true or false", "false", "false"},
 	}
-	rows := tableRows(stdout)
+	rows := configRows(t, stdout)
 	for name, row := range want {
 		if got := rows[name]; len(got) != 4 || !slices.Equal(got[:3], row) {
 			t.Errorf("%s: got %q, want %q", name, got, row)
 		}
 	}
-	if len(rows) != len(new(settings.Settings).Table())+1 {
+	if len(rows) != len(new(settings.Settings).Table()) {
 		t.Errorf("got %d rows:\n%s", len(rows), stdout)
 	}
 	const problems = `gateway: warning: GATEWAY_LOGLEVEL is not a setting, did you mean GATEWAY_LOG_LEVEL?
@@ -82,17 +82,51 @@ gateway: GATEWAY_PUBLISH_TIMEOUT: "soon" is not a duration: expected a number wi
 	}
 }
 
-// tableRows splits aligned text: cells by two spaces or more, rows by their first.
-func tableRows(text string) map[string][]string {
+// configRows returns the type, default, current value and meaning of each setting.
+func configRows(t *testing.T, text string) map[string][]string {
+	t.Helper()
 	rows := make(map[string][]string)
-	for line := range strings.Lines(text) {
-		var cells []string
-		for cell := range strings.SplitSeq(strings.TrimSpace(line), "  ") {
-			if cell = strings.TrimSpace(cell); cell != "" {
-				cells = append(cells, cell)
-			}
+	for block := range strings.SplitSeq(strings.TrimSuffix(text, "\n\n"), "\n\n") {
+		lines := strings.Split(block, "\n")
+		if len(lines) < 5 {
+			t.Fatalf("a setting takes %d lines: %s", len(lines), block)
 		}
-		rows[cells[0]] = cells[1:]
+		cell := func(i int, name string) string {
+			value, found := strings.CutPrefix(lines[i], "  "+name)
+			if !found {
+				t.Errorf("%s instead of %s", lines[i], name)
+			}
+			return strings.TrimSpace(value)
+		}
+		rows[lines[0]] = []string{cell(3, "type"), cell(2, "default"), cell(1, "current"), strings.Join(lines[4:], " ")}
 	}
 	return rows
+}
+
+func TestConfigFitsTheTerminal(t *testing.T) {
+	setenv(t, env())
+	_, stdout, _ := runGateway("config")
+	for line := range strings.Lines(stdout) {
+		if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > lineWidth {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
+
+func TestConfigChanged(t *testing.T) {
+	setenv(t, env("LISTEN", ":80", "META_APP_SECRETS", "s", "LOG_LEVEL", "info"))
+	_, stdout, _ := runGateway("config", "--changed")
+	if rows := configRows(t, stdout); len(rows) != 2 || rows["GATEWAY_LISTEN"] == nil || rows["GATEWAY_META_APP_SECRETS"] == nil {
+		t.Errorf("got %s", stdout)
+	}
+}
+
+// TestMisspeltVariableBesideOthers: a misspelt variable can be why another one is wrong.
+func TestMisspeltVariableBesideOthers(t *testing.T) {
+	setenv(t, env("PUBLISH_TIMEOUT", "soon", "LOGLEVEL", "debug"))
+	for _, command := range []string{"serve", "demo"} {
+		if status, _, stderr := runGateway(command); status != exitUsage || !strings.Contains(stderr, "GATEWAY_LOGLEVEL is not a setting, did you mean GATEWAY_LOG_LEVEL?") {
+			t.Errorf("%s: status %d %s", command, status, stderr)
+		}
+	}
 }

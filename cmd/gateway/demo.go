@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -33,7 +34,7 @@ func newDemoCmd() *cobra.Command {
 			"directory as gateway serve.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := settings.Load()
+			s, err := loadSettings(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -72,7 +73,8 @@ func runDemo(ctx context.Context, s *settings.Settings, stdout, stderr io.Writer
 	case os.Getenv("GATEWAY_LOG_LEVEL") == "":
 		s.LogLevel = slog.LevelWarn.String() // the output is about the events
 	}
-	if len(s.TelegramSecrets) == 0 {
+	ownBot := len(s.TelegramSecrets) == 0
+	if ownBot {
 		s.TelegramSecrets = []settings.Secret{settings.NewSecret(demoBot + ":" + rand.Text())}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -81,7 +83,7 @@ func runDemo(ctx context.Context, s *settings.Settings, stdout, stderr io.Writer
 	log := logging.New(stderr, logging.Options{Level: s.LogLevel, Format: s.LogFormat})
 	err := server.Run(ctx, s, log, server.Options{Version: buildVersion(), Started: func(at server.Addresses) {
 		go func() {
-			shown <- showDemo(ctx, s, at, stdout)
+			shown <- showDemo(ctx, s, at, ownBot, stdout)
 			cancel()
 		}()
 	}})
@@ -91,7 +93,14 @@ func runDemo(ctx context.Context, s *settings.Settings, stdout, stderr io.Writer
 	return <-shown
 }
 
-func showDemo(ctx context.Context, s *settings.Settings, at server.Addresses, w io.Writer) error {
+func showDemo(ctx context.Context, s *settings.Settings, at server.Addresses, ownBot bool, w io.Writer) (err error) {
+	if ownBot { // gateway send in this directory finds it
+		remove, err := s.StoreDemoBot()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = remove() }()
+	}
 	fmt.Fprintf(w, "postback-gateway is up.\n  webhook  %s/webhooks/meta\n  NATS     %s  stream %s\n  metrics  %s/metrics\n\n",
 		at.Webhook, at.NATS, s.Stream, at.Admin)
 	events, err := newDemoReader(ctx, s, at)
@@ -120,7 +129,7 @@ func showDemo(ctx context.Context, s *settings.Settings, at server.Addresses, w 
 const demoEnd = `Each click is stored once, and any number of services can read it.
 Try in another terminal, in this directory:
   go run ./cmd/gateway send --payload rate:5
-  go run ./cmd/gateway tail 'postback.v1.*.*.plan.*'
+  go run ./cmd/gateway tail plan
   go run ./cmd/gateway parse 'your:payload'
 The gateway runs and shows new events until you press Ctrl-C.
 
@@ -151,7 +160,7 @@ func demoPost(ctx context.Context, s *settings.Settings, at server.Addresses, pl
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "  answered       %s %s in %s\n", response.Status, body, time.Since(start).Round(10*time.Microsecond))
+	fmt.Fprintf(w, "  answered       %s %s in %s\n", response.Status, bytes.TrimSpace(body), time.Since(start).Round(10*time.Microsecond))
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("the demo's own postback was answered %s", response.Status)
 	}

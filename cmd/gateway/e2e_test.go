@@ -202,7 +202,7 @@ func (p *gatewayProcess) do(request *http.Request) (int, string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return response.StatusCode, string(text)
+	return response.StatusCode, schematest.JSONLine(p.t, response.Header, text)
 }
 
 // consumer reads a stream from outside, as a service would.
@@ -415,6 +415,9 @@ func TestStartFails(t *testing.T) {
 			}
 			if told := strings.Count(string(out), "ERROR") + strings.Count(string(out), "gateway: "); told != 1 {
 				t.Errorf("the error is printed %d times:\n%s", told, out)
+			}
+			if left, _ := os.ReadDir(test.dir); test.dir != dir && len(left) > 0 {
+				t.Errorf("the start leaves %s behind", left)
 			}
 		})
 	}

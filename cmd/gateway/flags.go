@@ -51,3 +51,22 @@ func completeValues(cmd *cobra.Command, flag string, values ...string) {
 	// An error means that the flag does not exist, which a test finds.
 	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 }
+
+// number is a flag for a count.
+type number uint64
+
+// Set implements [pflag.Value].
+func (n *number) Set(text string) error {
+	value, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return fmt.Errorf("expected a whole number, 0 or more")
+	}
+	*n = number(value)
+	return nil
+}
+
+// String implements [pflag.Value].
+func (n *number) String() string { return strconv.FormatUint(uint64(*n), 10) }
+
+// Type implements [pflag.Value].
+func (n *number) Type() string { return "number" }

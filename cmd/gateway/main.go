@@ -38,7 +38,10 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	root.SetIn(stdin)
 	root.SetOut(terminal{stdout})
 	root.SetErr(terminal{stderr})
-	err := root.ExecuteContext(ctx)
+	err := unknownCommand(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	printError(root.ErrOrStderr(), err)
 	return exitStatus(err)
 }

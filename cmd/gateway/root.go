@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,7 +26,7 @@ func newRootCmd() *cobra.Command {
 		SuggestionsMinimumDistance: 2,
 		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetVersionTemplate("gateway {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return badUsage(cmd, "%v", err) })
 	// In the order of the manual; help sorts them.
 	root.AddCommand(
@@ -60,6 +61,21 @@ func (e usageError) Error() string { return e.text + " (see " + e.command + " --
 // badUsage returns a usageError of the command.
 func badUsage(cmd *cobra.Command, format string, args ...any) error {
 	return usageError{text: fmt.Sprintf(format, args...), command: cmd.CommandPath()}
+}
+
+// unknownCommand finds a misspelt command before --help, which would print the help of
+// the root command.
+func unknownCommand(root *cobra.Command, args []string) error {
+	cmd, rest, err := root.Find(args)
+	if err != nil || cmd != root || !slices.Contains(rest, "--help") && !slices.Contains(rest, "-h") {
+		return nil // cobra finds it
+	}
+	for _, arg := range rest {
+		if !strings.HasPrefix(arg, "-") && arg != "help" && !strings.HasPrefix(arg, cobra.ShellCompRequestCmd) && arg != "completion" {
+			return noArgs(root, []string{arg})
+		}
+	}
+	return nil
 }
 
 // noArgs rejects arguments. On the root command an argument is an unknown command, maybe

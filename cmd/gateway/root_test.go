@@ -69,6 +69,15 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+func TestHelpOfUnknownCommand(t *testing.T) {
+	for _, args := range []string{"rotate --help", "--help rotate", "rotate -h"} {
+		status, stdout, stderr := runGateway(strings.Fields(args)...)
+		if status != exitUsage || stdout != "" || !strings.HasPrefix(stderr, `gateway: unknown command "rotate"`) {
+			t.Errorf("%s: status %d, stdout %q, stderr %q", args, status, stdout, stderr)
+		}
+	}
+}
+
 // full is a disk, or a reader that has gone.
 type full struct{}
 
@@ -116,7 +125,7 @@ func TestVersion(t *testing.T) {
 	if len(rows["nats.go"]) != 1 || len(rows["nats-server"]) != 1 {
 		t.Errorf("no versions of the libraries:\n%s", stdout)
 	}
-	if _, short, _ := runGateway("--version"); short != "v1.2.3\n" {
+	if _, short, _ := runGateway("--version"); short != "gateway v1.2.3\n" {
 		t.Errorf("got %q", short)
 	}
 }
@@ -142,4 +151,19 @@ func TestBuildWithoutFlags(t *testing.T) {
 			t.Errorf("%v: got %q, want %q", test.build, got, test.want)
 		}
 	}
+}
+
+// tableRows splits aligned text: cells by two spaces or more, rows by their first.
+func tableRows(text string) map[string][]string {
+	rows := make(map[string][]string)
+	for line := range strings.Lines(text) {
+		var cells []string
+		for cell := range strings.SplitSeq(strings.TrimSpace(line), "  ") {
+			if cell = strings.TrimSpace(cell); cell != "" {
+				cells = append(cells, cell)
+			}
+		}
+		rows[cells[0]] = cells[1:]
+	}
+	return rows
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -25,6 +26,7 @@ type sender struct {
 	secret   string
 	platform string
 	kind     string
+	file     string // of a body to post; empty for a click
 	click    simulate.Click
 	request  func(base, secret string, click simulate.Click) (*http.Request, error)
 	count    int
@@ -40,15 +42,18 @@ func newSendCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "send",
 		Short: "Post a realistic, correctly signed postback to a running gateway",
-		Long: "Posts a delivery as the platform would, signed, and prints the answer.\n\n" +
+		Long: "  gateway send --payload plan:enterprise\n\n" +
+			"Posts a delivery as the platform would, signed, and prints the answer.\n\n" +
 			"The webhook's address and the secrets are those of the environment and the data\n" +
 			"directory, so in the directory of a running gateway no flag is needed. Telegram needs\n" +
 			"GATEWAY_TELEGRAM_SECRETS here, too.\n\n" +
-			"Platforms and the kinds of clicks that they have:\n" + kindsHelp(),
+			"Platforms and the kinds of clicks that they have:\n" + kindsHelp() + "\n" +
+			"  Messenger also has test: the sample of the Test button in Meta's dashboard.",
 		Example: "  gateway send --payload plan:enterprise\n" +
 			"  gateway send --platform instagram --kind quick_reply --payload confirm:yes --title Yes\n" +
 			"  gateway send --kind referral --ref spring_sale\n" +
-			"  gateway send --payload rate:5 --count 100 --rate 10",
+			"  gateway send --payload rate:5 --count 100 --rate 10\n" +
+			"  gateway send --file body.json",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := s.prepare(cmd); err != nil {
@@ -66,10 +71,15 @@ func newSendCmd() *cobra.Command {
 	f.StringVar(&s.click.Account, "account", "", "the id of the page, account or phone number, or the bot's name (default: one as the platform has them, or the first bot)")
 	f.StringVar(&s.platform, "platform", schema.Messenger, "the platform to be: "+platformsHelp())
 	f.StringVar(&s.kind, "kind", "", "what the person does (default: the first of the platform's kinds)")
+	f.StringVar(&s.file, "file", "", "post this file as the body, signed, whatever is in it; - is standard input")
 	f.IntVar(&s.count, "count", 1, "how many deliveries, one after the other, each a new click")
 	f.Float64Var(&s.rate, "rate", 0, "at most so many a second; 0 for no limit")
 	f.StringVar(&s.url, "url", "", "base address of the webhook (default: where GATEWAY_LISTEN is, on this machine)")
 	f.StringVar(&s.secret, "secret", "", "the app secret to sign with, or the secret token of the bot (default: the first configured, or the one in the data directory)")
+	completeValues(cmd, "platform", schema.PlatformNames()...)
+	_ = cmd.RegisterFlagCompletionFunc("kind", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return kindsOf(s.platform), cobra.ShellCompDirectiveNoFileComp
+	})
 	return cmd
 }
 
@@ -96,8 +106,11 @@ func (s *sender) prepare(cmd *cobra.Command) error {
 	if s.secret == "" {
 		s.secret, err = findSecret(&given, s.platform, &s.click)
 	}
+	if err != nil {
+		return err
+	}
 	s.click.Account = cmp.Or(s.click.Account, platform.Account)
-	return err
+	return s.readFile(cmd)
 }
 
 // webhookURL is where the gateway of these settings is reached from this machine.
@@ -149,6 +162,6 @@ func (s *sender) post(ctx context.Context, w io.Writer) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	fmt.Fprintf(w, "%s %s %s  %s\n", cmp.Or(s.click.Payload, s.click.Ref, string(s.click.Kind)), response.Status, answer, time.Since(start).Round(10*time.Microsecond))
+	fmt.Fprintf(w, "%s %s %s  %s\n", cmp.Or(s.file, s.click.Payload, s.click.Ref, string(s.click.Kind)), response.Status, bytes.TrimSpace(answer), time.Since(start).Round(10*time.Microsecond))
 	return response.StatusCode == http.StatusOK, nil
 }

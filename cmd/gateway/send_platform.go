@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"os"
 	"slices"
 	"strings"
 
@@ -38,6 +41,9 @@ func appSecret(s *settings.Settings) (string, error) {
 // botSecret returns the secret token of the click's bot. A click without a bot gets the
 // first one configured.
 func botSecret(s *settings.Settings, click *simulate.Click) (string, error) {
+	if err := s.FindLocalSecrets(); err != nil {
+		return "", err
+	}
 	for _, bot := range server.TelegramSecrets(s) {
 		if click.Account == "" || click.Account == bot.Bot {
 			click.Account = bot.Bot
@@ -61,6 +67,51 @@ func kindsHelp() string {
 	return strings.TrimSuffix(text.String(), "\n")
 }
 
+// kindTest is the sample of Meta's dashboard.
+const kindTest = "test"
+
+// kindsOf lists what --kind can be.
+func kindsOf(platform string) []string {
+	var names []string
+	for _, kind := range simulate.Platforms[platform].Kinds {
+		names = append(names, string(kind))
+	}
+	if platform == schema.Messenger {
+		names = append(names, kindTest)
+	}
+	return names
+}
+
+// readFile has the file posted instead of a click.
+func (s *sender) readFile(cmd *cobra.Command) error {
+	if s.file == "" {
+		return nil
+	}
+	for _, flag := range []string{"payload", "title", "ref", "user", "user-ref", "kind"} {
+		if cmd.Flags().Changed(flag) {
+			return badUsage(cmd, "--%s: the body is that of --file, expected one of them", flag)
+		}
+	}
+	body, err := s.read(cmd.InOrStdin())
+	if err != nil {
+		return fmt.Errorf("--file: %w", err)
+	}
+	s.request = func(base, secret string, c simulate.Click) (*http.Request, error) {
+		if schema.WebhookOf(s.platform) == schema.Telegram {
+			return simulate.TelegramRequest(base, c.Account, secret, body)
+		}
+		return simulate.Request(base, secret, body)
+	}
+	return nil
+}
+
+func (s *sender) read(stdin io.Reader) ([]byte, error) {
+	if s.file == "-" {
+		return io.ReadAll(stdin)
+	}
+	return os.ReadFile(s.file)
+}
+
 func kindNames(kinds []schema.Kind) string {
 	names := make([]string, len(kinds))
 	for i, kind := range kinds {
@@ -75,11 +126,17 @@ func (s *sender) choose(cmd *cobra.Command) (simulate.Platform, error) {
 	if !known {
 		return platform, badUsage(cmd, "--platform %q is not supported: expected one of %s", s.platform, platformsHelp())
 	}
+	s.request = platform.Request
 	s.click.Kind = schema.Kind(cmp.Or(s.kind, string(platform.Kinds[0])))
+	if s.platform == schema.Messenger && s.kind == kindTest {
+		s.click.Kind = schema.KindButton
+		s.request = func(base, secret string, c simulate.Click) (*http.Request, error) {
+			return simulate.Request(base, secret, simulate.DashboardSample(c))
+		}
+	}
 	if !slices.Contains(platform.Kinds, s.click.Kind) {
 		return platform, badUsage(cmd, "--kind %q: %s has no such clicks, expected one of %s", s.kind, s.platform, kindNames(platform.Kinds))
 	}
-	s.request = platform.Request
 	if s.click.UserRef == "" && !cmd.Flags().Changed("user") {
 		s.click.User = platform.User
 	}

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
+	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
 // TestSend: every kind of click of every platform is one that the gateway stores,
@@ -81,5 +84,57 @@ func TestSendUsage(t *testing.T) {
 		if status != exitUsage || !strings.Contains(errs.String(), want) {
 			t.Errorf("send %s: status %d, %s want %s", args, status, errs.String(), want)
 		}
+	}
+}
+
+// TestSendFile: any body is signed and posted, to the webhook of the platform.
+func TestSendFile(t *testing.T) {
+	t.Setenv("GATEWAY_TELEGRAM_SECRETS", "shop_bot:a-token")
+	p := startGateway(t, t.TempDir(), "GATEWAY_TELEGRAM_SECRETS=shop_bot:a-token")
+	t.Chdir(p.dir)
+	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.Webhook, "http://"))
+	put(t, "page.json", string(simulate.Messenger(simulate.Click{Account: "1", User: "u", Payload: "a"}, simulate.Click{Account: "1", User: "u", Payload: "b"})))
+	put(t, "update.json", string(simulate.Telegram(simulate.Click{Account: "shop_bot", User: "1", Payload: "a"})))
+	put(t, "nonsense", "x")
+	for args, want := range map[string]string{
+		"send --file page.json":                       `page.json 200 OK {"accepted":2,`,
+		"send --file update.json --platform telegram": `update.json 200 OK {"accepted":1,`,
+		"send --file nonsense":                        "nonsense 400 Bad Request",
+		"send --file missing.json":                    "gateway: --file: open missing.json: no such file or directory",
+		"send --file page.json --payload a":           "gateway: --payload: the body is that of --file, expected one of them (see gateway send --help)",
+		"send --kind test":                            `plan:enterprise 200 OK {"accepted":1,`,
+		"send --kind test --platform whatsapp":        `gateway: --kind "test": whatsapp has no such clicks`,
+		"__complete send --platform ":                 "messenger\n",
+		"__complete send --platform telegram --kind ": "inline_button\n",
+		"__complete send --kind ":                     "test\n",
+		"__complete stats --by ":                      "prefix\n",
+	} {
+		fields := strings.Split(args, " ")
+		if text, _ := p.run(fields...); !strings.Contains(text, want) {
+			t.Errorf("gateway %s: %s", args, text)
+		}
+	}
+	if text, _ := p.run("tail", "--no-follow", "--json"); !strings.Contains(text, `"channel":"test"`) {
+		t.Errorf("no sample of the dashboard in %s", text)
+	}
+	p.terminate()
+}
+
+// TestSendBesideDemo: the bot that the demo has made up can be posted to, as long as the
+// demo runs.
+func TestSendBesideDemo(t *testing.T) {
+	p := newProcess(t, t.TempDir())
+	p.cmd.Args = append(p.cmd.Args, "demo")
+	p.start()
+	natstest.Eventually(t, "the demo has its bot", func() bool {
+		_, err := os.Stat(filepath.Join(p.dir, "data", "demo-bot"))
+		return err == nil
+	})
+	if text, status := p.run("send", "--platform", "telegram"); status != exitDone || !strings.Contains(text, `200 OK {"accepted":1,`) {
+		t.Errorf("status %d: %s", status, text)
+	}
+	p.terminate()
+	if text, status := p.run("send", "--platform", "telegram"); status != exitFailed || !strings.Contains(text, "no bot is configured") {
+		t.Errorf("after the demo: status %d: %s", status, text)
 	}
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/logging"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
-	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 )
 
 func newServeCmd() *cobra.Command {
@@ -14,7 +13,7 @@ func newServeCmd() *cobra.Command {
 		Short: "Run the gateway",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := settings.Load()
+			s, err := loadSettings(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}

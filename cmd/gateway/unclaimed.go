@@ -17,12 +17,12 @@ import (
 
 // unclaimed are the options of the command.
 type unclaimed struct {
-	since  time.Duration
+	since  age
 	asJSON bool
 }
 
 func newUnclaimedCmd() *cobra.Command {
-	var u unclaimed
+	u := unclaimed{since: age(monitor.UnclaimedPeriod)}
 	cmd := &cobra.Command{
 		Use:   "unclaimed",
 		Short: "List the subjects of stored events that no consumer asks for",
@@ -32,9 +32,6 @@ func newUnclaimedCmd() *cobra.Command {
 			"With GATEWAY_FALLBACK=true the gateway also publishes such events to unclaimed.<subject>.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if u.since <= 0 {
-				return badUsage(cmd, "--since %s: expected a time such as 24h", u.since)
-			}
 			s, err := settings.LoadOnly(storeSettings...)
 			if err != nil {
 				return err
@@ -44,7 +41,7 @@ func newUnclaimedCmd() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVar(&u.asJSON, "json", false, "print one JSON object per line")
-	f.DurationVar(&u.since, "since", monitor.UnclaimedPeriod, "only subjects with an event within this time")
+	f.Var(&u.since, "since", "only subjects with an event within this time, like 1h or 7d")
 	return cmd
 }
 
@@ -58,14 +55,14 @@ func (u *unclaimed) run(ctx context.Context, s *settings.Settings, w, warn io.Wr
 		return err
 	}
 	defer link.NC.Close()
-	found, err := monitor.Unclaimed(ctx, link, store.Config.Settings, time.Now().Add(-u.since))
+	found, err := monitor.Unclaimed(ctx, link, store.Config.Settings, u.since.before(time.Now()))
 	switch {
 	case err != nil:
 		return err
 	case u.asJSON:
 		return printJSON(w, found)
 	case len(found) == 0:
-		fmt.Fprintf(warn, "no unclaimed subject in the last %s\n", u.since)
+		fmt.Fprintf(warn, "no unclaimed subject in the last %s\n", &u.since)
 		return nil
 	default:
 		return printTable(w, found)

@@ -19,6 +19,13 @@ func Messenger(clicks ...Click) []byte { return messenger.delivery(clicks) }
 // Instagram returns the body of one delivery, as [Messenger] does.
 func Instagram(clicks ...Click) []byte { return instagram.delivery(clicks) }
 
+// DashboardSample returns the body that the Test button beside messaging_postbacks in
+// Meta's dashboard sends. The dashboard's own has fixed ids.
+func DashboardSample(c Click) []byte {
+	c.Kind = schema.KindButton
+	return encode(map[string]any{"field": "messaging_postbacks", "value": messenger.item(c)})
+}
+
 // messagingPlatform is what differs between the platforms with messaging items.
 type messagingPlatform struct {
 	object   string

@@ -55,6 +55,9 @@ func TestGivenUp(t *testing.T) {
 	eventually(t, "both are counted", func() bool {
 		return p.Monitor().Sample(t.Context()) == nil && metric(t, reg, "gateway_consumer_given_up_total", "billing") == 2
 	})
+	if counts, err := p.Monitor().GivenUpCounts(t.Context()); err != nil || len(counts) != 1 || counts["billing"] != 2 {
+		t.Errorf("counts: %v, %v", counts, err)
+	}
 	var given []monitor.GivenUp
 	r, err := stream.Open(t.Context(), &natsconn.Link{NC: js.Conn(), JS: js}, stream.ReaderConfig{Stream: "POSTBACKS_GIVEN_UP"})
 	if err != nil {

@@ -3,11 +3,13 @@ package monitor
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/postback-gateway/gateway/publish/natsconn"
+	"github.com/postback-gateway/gateway/publish/stream"
 )
 
 // ConsumerState is how far a durable consumer of the events' stream is, for operators.
@@ -66,6 +68,29 @@ func timeOf(t *time.Time) time.Time {
 		return time.Time{}
 	}
 	return *t
+}
+
+// GivenUpCounts returns how many events each consumer has given up, as far as the
+// advisories are still stored.
+func (m *Monitor) GivenUpCounts(ctx context.Context) (map[string]uint64, error) {
+	counts := make(map[string]uint64)
+	link, err := m.Conn.Link()
+	if err != nil {
+		return counts, err
+	}
+	name := m.Streams.Name(stream.GivenUp)
+	s, err := link.JS.Stream(ctx, name)
+	if err != nil {
+		return counts, fmt.Errorf("stream %s: %w", name, err)
+	}
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(">"))
+	if err != nil {
+		return counts, fmt.Errorf("stream %s: %w", name, err)
+	}
+	for subject, n := range info.State.Subjects {
+		counts[subject[strings.LastIndexByte(subject, '.')+1:]] += n
+	}
+	return counts, nil
 }
 
 // Unclaimed returns the subjects with an event since then that no consumer asks for.

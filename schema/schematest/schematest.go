@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -106,4 +107,18 @@ func Subject(t testing.TB, name string) {
 	if !subject.MatchString(name) && !otherSubject.MatchString(name) {
 		t.Errorf("not the subject of an event: %q", name)
 	}
+}
+
+// JSONLine returns the body of a response. JSON has to end with a line feed, so that the
+// prompt of a shell stands on its own line; it is cut off.
+func JSONLine(t testing.TB, header http.Header, body []byte) string {
+	t.Helper()
+	if !strings.Contains(header.Get("Content-Type"), "json") {
+		return string(body)
+	}
+	text, ended := strings.CutSuffix(string(body), "\n")
+	if !ended {
+		t.Errorf("JSON without a line feed at its end: %s", body)
+	}
+	return text
 }

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -77,7 +78,7 @@ func (d *diagnosis) webhook(w Webhook) {
 	}
 	if !r.DeadLetter.IsZero() {
 		d.add(Note, CodeDeadLetters, w.path(), "an item became a dead letter "+d.ago(r.DeadLetter)+" ("+r.DeadLetterReason+")",
-			"read it with: GATEWAY_STREAM="+d.Store.Stream+"_DEADLETTER gateway tail")
+			"read it with: gateway tail 'deadletter.>' --no-follow")
 	}
 	if r.Delivery.IsZero() && r.Rejections == 0 && !w.Stored {
 		d.silent(w, r)
@@ -172,6 +173,10 @@ func (d *diagnosis) consumers() {
 		if text, do := d.stuck(c); text != "" {
 			d.problem(CodeStuck, c.Name, text, do)
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.GivenUp)) {
+		d.add(Note, CodeGivenUp, name, fmt.Sprintf("events that it has given up: %d; they were delivered as often as its MaxDeliver, or terminated", d.GivenUp[name]),
+			"repair its program, then see gateway replay --given-up "+name+" --dry-run")
 	}
 	if len(d.Unclaimed) == 0 {
 		return

@@ -53,7 +53,7 @@ func TestDiagnose(t *testing.T) {
 		}, "problem rejected", "use the app secret"},
 		{"rejected, before a delivery", func(s *Status) { meta(s).Rejection, meta(s).Rejections = then, 1 }, "note rejected", ""},
 		{"a wrong path", func(s *Status) { s.Received.WrongPath, s.Received.WrongPathName = now, "/hook" }, "note wrong_path", "/webhooks/meta"},
-		{"dead letters", func(s *Status) { meta(s).DeadLetter = now }, "note dead_letters", "_DEADLETTER gateway tail"},
+		{"dead letters", func(s *Status) { meta(s).DeadLetter = now }, "note dead_letters", "deadletter.>"},
 		{"not subscribed", func(s *Status) { s.Received.Kinds = s.Received.Kinds[1:] }, "problem not_subscribed", "messaging_postbacks"},
 		{"standby", func(s *Status) {
 			s.Received.Accounts[0] = ingest.AccountActivity{Platform: "messenger", Account: "1", Standby: now}
@@ -71,6 +71,7 @@ func TestDiagnose(t *testing.T) {
 			s.Consumers[0].AckPending, s.Consumers[0].MaxAckPending = 5, 5
 		}, "problem consumer_stuck", "acknowledge"},
 		{"busy", func(s *Status) { s.Consumers[0] = waiting; s.Consumers[0].LastAck = now }, "", ""},
+		{"given up", func(s *Status) { s.GivenUp = map[string]uint64{"billing": 3} }, "note given_up", "--given-up billing"},
 		{"unreadable", func(s *Status) { s.ReadError = "timeout" }, "problem unreadable", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

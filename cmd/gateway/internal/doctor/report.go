@@ -27,7 +27,9 @@ type Status struct {
 	// they, or the unclaimed subjects, could not be read.
 	Consumers []monitor.ConsumerState    `json:"consumers"`
 	Unclaimed []monitor.UnclaimedSubject `json:"unclaimed"` // in the last 24 hours; MaxUnclaimed at most
-	ReadError string                     `json:"read_error,omitempty"`
+	// GivenUp is how many events each consumer has given up, as long as that is stored.
+	GivenUp   map[string]uint64 `json:"given_up"`
+	ReadError string            `json:"read_error,omitempty"`
 }
 
 // MaxUnclaimed bounds the list of unclaimed subjects.
@@ -85,5 +87,6 @@ const (
 	CodeNoConsumer        = "no_consumer"
 	CodeUnclaimed         = "unclaimed"
 	CodeStuck             = "consumer_stuck"
+	CodeGivenUp           = "given_up"
 	CodeUnreadable        = "unreadable"
 )

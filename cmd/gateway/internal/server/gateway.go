@@ -115,15 +115,16 @@ func (g *gateway) start(ctx context.Context) error {
 	if err := g.startTracing(ctx); err != nil {
 		return err
 	}
-	if err := g.lockDataDir(); err != nil {
-		return err
-	}
-	g.secrets = reload.NewSecrets(g.settings, g.log, g.registry)
-	// Binding comes before anything slow, so that an address in use is reported at once.
+	// Binding comes before anything slow, so that an address in use is reported at once, and
+	// before anything is written.
 	public, operators, err := g.listen()
 	if err != nil {
 		return err
 	}
+	if err := g.lockDataDir(); err != nil {
+		return err
+	}
+	g.secrets = reload.NewSecrets(g.settings, g.log, g.registry)
 	if err := g.startStore(ctx); err != nil {
 		return err
 	}

@@ -59,6 +59,9 @@ func (g *gateway) readConsumers(ctx context.Context, s *doctor.Status) (err erro
 	if s.Consumers, err = g.consumers.ConsumerStates(ctx); err != nil {
 		return err
 	}
+	if s.GivenUp, err = g.consumers.GivenUpCounts(ctx); err != nil {
+		return err
+	}
 	found, err := g.consumers.Unclaimed(ctx, s.Now.Add(-monitor.UnclaimedPeriod))
 	s.Unclaimed = append(s.Unclaimed, found[:min(len(found), doctor.MaxUnclaimed)]...)
 	return err

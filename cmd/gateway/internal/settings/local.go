@@ -17,6 +17,16 @@ const (
 	VerifyTokenFile = "verify-token"
 )
 
+// demoBotFile has the bot of a demo that runs in this data directory, as bot:token.
+const demoBotFile = "demo-bot"
+
+// StoreDemoBot keeps the only bot of the settings for commands beside a demo. remove
+// ends that. Call it with the data directory locked.
+func (s *Settings) StoreDemoBot() (remove func() error, err error) {
+	path := filepath.Join(s.DataDir, demoBotFile)
+	return func() error { return os.Remove(path) }, storeSecret(path, s.TelegramSecrets[0])
+}
+
 // localSecretBytes gives 32 hex digits, the form of Meta's own app secrets.
 const localSecretBytes = 16
 
@@ -37,7 +47,18 @@ func (s *Settings) GenerateLocalSecrets(random io.Reader) (created []string, err
 
 // FindLocalSecrets is [Settings.GenerateLocalSecrets] for a command that talks to a
 // running gateway. It generates nothing, so the secrets may still not be set afterwards.
-func (s *Settings) FindLocalSecrets() error { return s.fillLocalSecrets(ReadLocalSecret) }
+func (s *Settings) FindLocalSecrets() error {
+	if len(s.TelegramSecrets) == 0 {
+		bot, err := ReadLocalSecret(filepath.Join(s.DataDir, demoBotFile))
+		if err != nil {
+			return err
+		}
+		if bot.IsSet() {
+			s.TelegramSecrets = []Secret{bot}
+		}
+	}
+	return s.fillLocalSecrets(ReadLocalSecret)
+}
 
 func (s *Settings) fillLocalSecrets(get func(path string) (Secret, error)) error {
 	if len(s.MetaAppSecrets) == 0 {
