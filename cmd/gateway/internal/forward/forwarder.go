@@ -27,8 +27,8 @@ type Target struct {
 	URL     string
 }
 
-// name is the target's label in metrics and logs.
-func (t *Target) name() string {
+// Name is the target's label in metrics and logs.
+func (t *Target) Name() string {
 	if t.Account == "" {
 		return t.Webhook
 	}
@@ -67,7 +67,7 @@ func Start(cfg Config) *Forwarder {
 	stopped, f.stop = context.WithCancel(aborted)
 	client := newClient()
 	for _, t := range cfg.Targets {
-		name := t.name()
+		name := t.Name()
 		w := &worker{
 			target: t, cfg: &cfg, client: client, aborted: aborted, done: &f.done,
 			metrics: cfg.Metrics.of(name),

@@ -40,7 +40,7 @@ func NewMetrics(reg prometheus.Registerer, targets []Target) (*Metrics, error) {
 		targets = []Target{{Webhook: schema.UnknownPlatform}}
 	}
 	for _, t := range targets {
-		m.of(t.name())
+		m.of(t.Name())
 	}
 	return m, errors.Join(reg.Register(m.deliveries), reg.Register(m.pending), reg.Register(m.lag))
 }
