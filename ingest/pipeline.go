@@ -129,11 +129,10 @@ func (s *Server) process(ctx context.Context, r *request, d *delivery, received 
 		s.metrics.inFlight.Dec()
 		<-s.slots
 	}()
-	body, release, err := s.decompress(r, received)
+	body, err := s.decompress(r, received)
 	if err != nil {
 		return err
 	}
-	defer release()
 	if err := body.reserveDecoded(); err != nil {
 		return err
 	}
