@@ -325,10 +325,9 @@ func TestCloseFinishesAttempts(t *testing.T) {
 	f := s.start(s.target(b.URL))
 	s.store("1", numbered("1", 2)...)
 	<-begun
-	closed := make(chan error)
-	go func() { closed <- f.Close(publishtest.Deadline(t, 20*time.Second)) }()
+	f.Stop() // the attempt ends after that
 	close(release)
-	if err := <-closed; err != nil {
+	if err := f.Close(publishtest.Deadline(t, 20*time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.got(); !slices.Equal(got, []string{"1-0000"}) {
