@@ -109,9 +109,11 @@ func (m metadata) repairConsumer(name string) error {
 	dir := filepath.Join(m.dir, consumersDir, name)
 	m.log = m.log.With(slog.String("consumer", name))
 	var info server.FileConsumerInfo
+	policy := server.DeliverNew // where it is not known: its owner creates it again with any
 	switch err := m.read(dir, &info); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err == nil && info.Name == name:
+		policy = info.DeliverPolicy
 		if err := m.repairSum(dir, m.stream+"/"+name); err != nil {
 			return err
 		}
@@ -121,7 +123,7 @@ func (m metadata) repairConsumer(name string) error {
 			return err
 		}
 	}
-	return m.repairState(dir, info.DeliverPolicy)
+	return m.repairState(dir, policy)
 }
 
 // repairState sets aside what does not tell which messages the consumer has

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -74,8 +75,8 @@ func (p *presence) check() error {
 		if try > 0 {
 			time.Sleep(presencePause)
 		}
-		if err = p.look(); err == nil {
-			return nil
+		if err = p.look(); !provesReplaced(err) {
+			return nil // also where nothing can be said now: the next check looks again
 		}
 	}
 	p.err = fmt.Errorf("the store was replaced while the server was writing to it (%w): do not touch the data directory of a running gateway", err)
@@ -101,6 +102,15 @@ func (p *presence) isUnchanged() bool {
 		}
 	}
 	return true
+}
+
+// errReplaced is the end of an error that says what is at a path instead.
+var errReplaced = errors.New("is not the one that the server writes")
+
+// provesReplaced reports whether the store is elsewhere. Any other error, such as too
+// many open files, says nothing about that.
+func provesReplaced(err error) bool {
+	return errors.Is(err, errReplaced) || errors.Is(err, fs.ErrNotExist)
 }
 
 // look compares everything, and learns what the server has created and deleted.
@@ -153,8 +163,11 @@ func (s *streamFiles) look() error {
 	case err != nil:
 		return err
 	case newest < s.number:
-		return fmt.Errorf("%s is missing", s.block.Name())
+		return fmt.Errorf("%s is missing: what is there %w", s.block.Name(), errReplaced)
 	case newest > s.number || newest > 0 && sameFile(s.block) != nil: // the server may write a block anew
+		if s.block != nil && newest == s.number && isOpenElsewhere(s.block) {
+			return fmt.Errorf("%s %w", s.block.Name(), errReplaced)
+		}
 		block, err := os.Open(blockPath(dir, newest))
 		if err != nil {
 			return err
@@ -179,7 +192,7 @@ func sameFile(file *os.File) error {
 		return err
 	}
 	if !os.SameFile(open, there) {
-		return fmt.Errorf("%s is another one", file.Name())
+		return fmt.Errorf("%s %w", file.Name(), errReplaced)
 	}
 	return nil
 }

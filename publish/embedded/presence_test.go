@@ -62,6 +62,7 @@ func TestStoreReplaced(t *testing.T) {
 		"stream restored":                "cp -a " + stream + " copy; rm -rf " + stream + "; mv copy " + stream,
 		"messages":                       "rm -rf " + stream + "/msgs",
 		"blocks":                         "rm " + stream + "/msgs/*",
+		"block that is written":          "cp -a " + stream + "/msgs/1.blk copy; mv copy " + stream + "/msgs/1.blk",
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, js, _ := startWithStream(t)

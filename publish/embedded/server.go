@@ -159,7 +159,11 @@ func (s *Server) restart(level slog.Level, text string, err error) {
 	s.failed.Store(&err)
 	s.log.LogAttrs(context.Background(), level, text, slog.Any("reason", err))
 	shutdown(s.running.Load())
-	if err := errors.Join(s.flush(), s.start()); err != nil {
+	err = s.flush()
+	if checkErr := s.CheckStore(); checkErr != nil {
+		return // replaced meanwhile: a new start would make an empty store
+	}
+	if err := errors.Join(err, s.start()); err != nil {
 		s.failed.Store(&err)
 		s.log.Error("the embedded NATS server does not start again; trying further", slog.Any("error", err))
 		return

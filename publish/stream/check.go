@@ -70,7 +70,9 @@ func dropped(got, want *jetstream.StreamConfig) string {
 		return fmt.Sprintf("drops events when they are %s old (max_age), expected at least %s", got.MaxAge, least)
 	case keepsAll && got.Discard == jetstream.DiscardOld && (got.MaxBytes > 0 || got.MaxMsgs > 0):
 		return "drops its oldest events at its limits, whether or not they were consumed (discard old)"
-	case keepsAll && got.MaxMsgsPerSubject > 0 && !got.DiscardNewPerSubject:
+	case keepsAll && got.MaxMsgsPerSubject > 0 && got.DiscardNewPerSubject:
+		return "rejects further events of a subject (max_msgs_per_subject, discard_new_per_subject)"
+	case keepsAll && got.MaxMsgsPerSubject > 0:
 		return "drops all but the newest events of each subject (max_msgs_per_subject)"
 	default:
 		return ""
