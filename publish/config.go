@@ -66,7 +66,11 @@ func (c *Config) boundByDisk() error {
 		return &ConfigError{Field: "DataDir", Err: err}
 	}
 	if disk.Size > 0 { // else it is not known; the server rejects a bound that no disk has
-		c.MaxBytes = max(int64(disk.Free/2), stream.MinBytes) // a full disk bounds only a new stream
+		half := disk.Free / 2
+		if c.StoreOther {
+			half /= 2 // each of the two streams has a quarter
+		}
+		c.MaxBytes = max(int64(half), stream.MinBytes) // a full disk bounds only a new stream
 	}
 	return nil
 }

@@ -96,7 +96,7 @@ func (p *Publisher) send(ctx context.Context, link *natsconn.Link, entries []str
 	return p.sender.Send(ctx, entries,
 		func() (*natsconn.Link, error) { return link, nil },
 		func(err error) error {
-			if stream.IsFinal(err) && !(stream.IsFull(err) && p.monitor.MakeRoom(ctx)) {
+			if stream.IsFinal(err) && !p.monitor.MakeRoom(ctx, stream.FullStream(err)) {
 				return err
 			}
 			p.breaker.failed(start, err)

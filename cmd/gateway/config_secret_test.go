@@ -46,7 +46,7 @@ func TestSecretsOfFilesAreNotPrintedByConfig(t *testing.T) {
 	given := env("NATS_URL", "nats://a", "NATS_USER", "u")
 	for _, row := range new(settings.Settings).Table() {
 		if strings.HasSuffix(row.Type, "(or _FILE)") && row.Name != "GATEWAY_NATS_TOKEN" { // one login
-			given[strings.TrimPrefix(row.Name, settings.Prefix)+"_FILE"] = writeFile(t, "bot:"+hush)
+			given[strings.TrimPrefix(row.Name, settings.Prefix)+"_FILE"] = writeFile(t, settingstest.FileText(row.Name))
 		}
 	}
 	setenv(t, given)

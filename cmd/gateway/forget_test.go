@@ -48,22 +48,22 @@ func TestForget(t *testing.T) {
 	unclaimed.next()
 
 	table, said := p.command("forget", "--yes", "messenger:1:100*", "messenger:*:>")
-	wantTable(t, table, "embedded POSTBACKS 0", "embedded POSTBACKS_UNCLAIMED 0", "embedded POSTBACKS_DEADLETTER 0")
+	wantTable(t, table, "embedded POSTBACKS 0", "embedded POSTBACKS_UNCLAIMED 0", "embedded POSTBACKS_DEADLETTER 0", "embedded POSTBACKS_OTHER no such stream")
 	if said != "nothing is stored about the people that you named\n" {
 		t.Errorf("said %s", said)
 	}
 	table, said = p.command("forget", "messenger:1:1001")
-	wantTable(t, table, "embedded POSTBACKS 1", "embedded POSTBACKS_UNCLAIMED 1", "embedded POSTBACKS_DEADLETTER 1")
+	wantTable(t, table, "embedded POSTBACKS 1", "embedded POSTBACKS_UNCLAIMED 1", "embedded POSTBACKS_DEADLETTER 1", "embedded POSTBACKS_OTHER no such stream")
 	if said != "nothing is erased yet: run the command again with --yes\n" {
 		t.Errorf("said %s", said)
 	}
 	table, said = p.command("forget", "--yes", "messenger:1:1001")
-	wantTable(t, table, "embedded POSTBACKS 1", "embedded POSTBACKS_UNCLAIMED 1", "embedded POSTBACKS_DEADLETTER 1")
+	wantTable(t, table, "embedded POSTBACKS 1", "embedded POSTBACKS_UNCLAIMED 1", "embedded POSTBACKS_DEADLETTER 1", "embedded POSTBACKS_OTHER no such stream")
 	if said != "erased; copies that consumers made, logs and backups are not erased\n" {
 		t.Errorf("said %s", said)
 	}
 	table, said = p.command("forget", "--platform", "messenger", "--user", "1001")
-	wantTable(t, table, "embedded POSTBACKS 0", "embedded POSTBACKS_UNCLAIMED 0", "embedded POSTBACKS_DEADLETTER 0")
+	wantTable(t, table, "embedded POSTBACKS 0", "embedded POSTBACKS_UNCLAIMED 0", "embedded POSTBACKS_DEADLETTER 0", "embedded POSTBACKS_OTHER no such stream")
 	if said != "nothing is stored about the people that you named\n" {
 		t.Errorf("said %s", said)
 	}
@@ -83,8 +83,8 @@ func TestForgetWithRelay(t *testing.T) {
 	p.mustPost(simulate.Messenger(simulate.Click{Account: "1", User: "1001", Payload: "plan:pro", ID: "m_1"}))
 	p.awaitRelayed()
 	table, _ := p.command("forget", "--yes", "messenger:1:1001")
-	wantTable(t, table, "embedded POSTBACKS 1", "embedded POSTBACKS_UNCLAIMED no such stream", "embedded POSTBACKS_DEADLETTER 0",
-		"cluster POSTBACKS 1", "cluster POSTBACKS_UNCLAIMED no such stream", "cluster POSTBACKS_DEADLETTER 0")
+	wantTable(t, table, "embedded POSTBACKS 1", "embedded POSTBACKS_UNCLAIMED no such stream", "embedded POSTBACKS_DEADLETTER 0", "embedded POSTBACKS_OTHER no such stream",
+		"cluster POSTBACKS 1", "cluster POSTBACKS_UNCLAIMED no such stream", "cluster POSTBACKS_DEADLETTER 0", "cluster POSTBACKS_OTHER no such stream")
 	p.terminate()
 }
 
@@ -101,7 +101,7 @@ func TestForgetInTheClusterAlone(t *testing.T) {
 	p.terminate()
 	startGateway(t, dir).terminate() // which stores on this machine
 	table, said := p.command("forget", "messenger:1:1001")
-	wantTable(t, table, "cluster POSTBACKS 1", "cluster POSTBACKS_UNCLAIMED no such stream", "cluster POSTBACKS_DEADLETTER 0")
+	wantTable(t, table, "cluster POSTBACKS 1", "cluster POSTBACKS_UNCLAIMED no such stream", "cluster POSTBACKS_DEADLETTER 0", "cluster POSTBACKS_OTHER no such stream")
 	if !strings.Contains(said, "the data directory ./data"+remark) {
 		t.Errorf("said %s", said)
 	}
@@ -111,7 +111,7 @@ func TestForgetInTheClusterAlone(t *testing.T) {
 	if status != exitFailed || said != want {
 		t.Errorf("status %d\nsaid: %swant: %s", status, said, want)
 	}
-	wantTable(t, table, "cluster OTHER no such stream", "cluster OTHER_UNCLAIMED ?", "cluster OTHER_DEADLETTER ?")
+	wantTable(t, table, "cluster OTHER no such stream", "cluster OTHER_UNCLAIMED ?", "cluster OTHER_DEADLETTER ?", "cluster OTHER_OTHER ?")
 }
 
 func TestForgetAmount(t *testing.T) {

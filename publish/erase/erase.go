@@ -55,8 +55,9 @@ func Run(ctx context.Context, link *natsconn.Link, cfg stream.Settings, request 
 			cancel(fmt.Errorf("%w: expected a user who may read the streams and delete from them", err))
 		}
 	})
-	// Advisories say nothing about people.
-	specs := slices.DeleteFunc(slices.Clone(stream.Specs), func(s *stream.Spec) bool { return len(s.Advisories) > 0 })
+	// Advisories say nothing about people. A delivery to forward is one of several people,
+	// and it is deleted or becomes a dead letter by itself.
+	specs := slices.DeleteFunc(slices.Clone(stream.Specs), func(s *stream.Spec) bool { return len(s.Advisories) > 0 || s == stream.Deliveries })
 	results := make([]Result, len(specs))
 	for i, spec := range specs {
 		results[i] = Result{Stream: cfg.Name(spec), Incomplete: true}
@@ -135,8 +136,11 @@ func (e *eraser) search(ctx context.Context, person *Person, from uint64) (messa
 	}
 	defer r.Close()
 	matches := person.inEvent
-	if e.spec.DeadLetters {
+	switch {
+	case e.spec.DeadLetters:
 		matches = person.inDeadLetter
+	case e.spec == stream.Others:
+		matches = person.inOther
 	}
 	for next = from; ; {
 		m, err := r.Next(ctx)

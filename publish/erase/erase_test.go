@@ -209,7 +209,7 @@ func TestForgetNeedsTheStream(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "stream OTHER: not found on ") || !strings.Contains(err.Error(), "expected the stream of a gateway") {
 		t.Errorf("%v", err)
 	}
-	if len(all) != 3 || !all[0].Missing || !all[1].Incomplete || !all[2].Incomplete {
+	if len(all) != 4 || !all[0].Missing || !all[1].Incomplete || !all[2].Incomplete || !all[3].Incomplete {
 		t.Errorf("%+v", all)
 	}
 }

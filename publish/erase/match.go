@@ -27,7 +27,11 @@ func (p *Person) filters(cfg *stream.Settings, spec *stream.Spec) []string {
 		if p.Account != "" {
 			account = schema.EscapeToken(p.Account)
 		}
-		return []string{strings.Join([]string{root, p.Platform, account, "*", "*"}, ".")}
+		tokens := []string{root, p.Platform, account, "*", "*"}
+		if spec == stream.Others {
+			tokens = tokens[:4]
+		}
+		return []string{strings.Join(tokens, ".")}
 	}
 	filters := []string{root + "." + p.Platform + ".*"}
 	if schema.WebhookOf(p.Platform) == schema.UnknownPlatform {
@@ -54,6 +58,19 @@ func (p *Person) inEvent(data []byte) (others []string, found bool) {
 		}
 	}
 	return others, true
+}
+
+// inOther also finds the person in the platform's item: a receipt, for example, is an event
+// without a user that names the person whom it is about.
+func (p *Person) inOther(data []byte) (others []string, found bool) {
+	if others, found = p.inEvent(data); found {
+		return others, true
+	}
+	var e schema.Event
+	if !mayContain(data, p.User) || json.Unmarshal(data, &e) != nil || p.Account != "" && e.Data.Account.ID != p.Account {
+		return nil, false
+	}
+	return nil, containsValue(e.Data.Raw, p.User)
 }
 
 // mayContain avoids that most events of a large stream are decoded.

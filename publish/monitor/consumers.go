@@ -59,7 +59,7 @@ func (m *Monitor) sampleConsumers(ctx context.Context) error {
 // mean size. Without a retention these are all.
 func (m *Monitor) held(s *eventStream, consumers []Consumer) float64 {
 	bytes, span := float64(s.state.Bytes), float64(s.state.LastSeq)+1-float64(s.state.FirstSeq)
-	if m.retention == nil || s.config.Retention != jetstream.LimitsPolicy || span <= 0 {
+	if m.retentions[stream.Events] == nil || s.config.Retention != jetstream.LimitsPolicy || span <= 0 {
 		return bytes
 	}
 	first := min(max(s.slowest(consumers).First, s.state.FirstSeq), s.state.LastSeq+1)
@@ -80,7 +80,7 @@ func (m *Monitor) consumers(ctx context.Context, s *eventStream) ([]Consumer, er
 	return all, nil
 }
 
-// eventStream is the events' stream and its state at one moment.
+// eventStream is a stream of events and its state at one moment.
 type eventStream struct {
 	jetstream.Stream
 	config *jetstream.StreamConfig
@@ -88,11 +88,15 @@ type eventStream struct {
 }
 
 func (m *Monitor) eventStream(ctx context.Context) (*eventStream, error) {
+	return m.openStream(ctx, stream.Events)
+}
+
+func (m *Monitor) openStream(ctx context.Context, spec *stream.Spec) (*eventStream, error) {
 	link, err := m.Conn.Link()
 	if err != nil {
 		return nil, err
 	}
-	s, err := link.JS.Stream(ctx, m.Streams.Stream)
+	s, err := link.JS.Stream(ctx, m.Streams.Name(spec))
 	if err != nil {
 		return nil, err
 	}

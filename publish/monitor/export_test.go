@@ -1,6 +1,10 @@
 package monitor
 
-import "context"
+import (
+	"context"
+
+	"github.com/postback-gateway/gateway/publish/stream"
+)
 
 // HeldFrom returns the first sequence that the retention does not purge.
 func (m *Monitor) HeldFrom(ctx context.Context) (uint64, error) {
@@ -13,10 +17,10 @@ func (m *Monitor) HeldFrom(ctx context.Context) (uint64, error) {
 }
 
 // DropOld purges what is too old now.
-func (m *Monitor) DropOld(ctx context.Context) error { return m.retention.dropOld(ctx) }
+func (m *Monitor) DropOld(ctx context.Context) error { return m.retentions[stream.Events].dropOld(ctx) }
 
 // Purges reports whether the gateway purges from the stream.
-func (m *Monitor) Purges() bool { return m.retention != nil }
+func (m *Monitor) Purges() bool { return len(m.retentions) > 0 }
 
 // Sample updates all metrics now.
 func (m *Monitor) Sample(ctx context.Context) error {

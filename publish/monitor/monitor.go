@@ -37,8 +37,10 @@ type Monitor struct {
 	Conn    *natsconn.Conn
 	Streams *stream.Streams
 
-	cfg       Config
-	retention *retention // nil if the gateway does not purge
+	cfg Config
+	// retentions have one for each stream that rejects when it is full; none if the gateway
+	// does not purge.
+	retentions map[*stream.Spec]*retention
 
 	turn     chan struct{} // held while a sample is taken: a lock with a context
 	snapshot atomic.Pointer[Snapshot]
@@ -87,8 +89,14 @@ func Open(ctx context.Context, cfg Config) (*Monitor, error) {
 // addTasks adds what the metrics and the retention need.
 func (m *Monitor) addTasks() {
 	if m.cfg.Streams.MaxBytes > 0 || m.cfg.Streams.Relayed {
-		m.retention = newRetention(m)
-		m.Every(retentionInterval, "acknowledged events cannot be purged", m.retention.run)
+		m.retentions = make(map[*stream.Spec]*retention)
+		for _, spec := range m.cfg.Streams.Specs() {
+			if spec.RejectsWhenFull {
+				r := newRetention(m, spec)
+				m.retentions[spec] = r
+				m.Every(retentionInterval, "acknowledged events cannot be purged", r.run)
+			}
+		}
 	}
 	if m.cfg.Store != nil || m.cfg.Servers != nil {
 		m.Every(consumersInterval, "the metrics of the store stay as they are", m.sampleConsumers)
@@ -180,19 +188,26 @@ func (m *Monitor) Ready(ctx context.Context) error {
 	if s.DiskErr != nil {
 		return s.DiskErr
 	}
-	err = stream.CheckRoom(s.Events, m.Streams.Limit(link))
-	if err != nil && m.retention != nil {
-		return fmt.Errorf("%w (what cannot be purged: %s)", err, m.retention.heldBy())
+	for spec, info := range s.rejecting() {
+		err := stream.CheckRoom(info, m.Streams.Limit(link))
+		if r := m.retentions[spec]; err != nil && r != nil {
+			return fmt.Errorf("%w (what cannot be purged: %s)", err, r.heldBy())
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
-// MakeRoom purges from a stream that has rejected an event, and reports whether it has
+// MakeRoom purges from the stream that has rejected an event, and reports whether it has
 // room now.
-func (m *Monitor) MakeRoom(ctx context.Context) bool {
-	if m.retention == nil {
-		return false
+func (m *Monitor) MakeRoom(ctx context.Context, name string) bool {
+	for spec, r := range m.retentions {
+		if m.Streams.Name(spec) == name {
+			room, err := r.makeRoom(ctx, true)
+			return room && err == nil
+		}
 	}
-	room, err := m.retention.makeRoom(ctx, true)
-	return room && err == nil
+	return false
 }

@@ -9,15 +9,18 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/postback-gateway/gateway/publish/stream"
 )
 
-// retention keeps the events' stream from filling up. It purges the oldest events that
+// retention keeps a stream that rejects when it is full from filling up. It purges the oldest events that
 // every durable consumer has acknowledged when the stream comes near its bound. If a relay
 // moves the events it also purges moved ones that are too old. It never purges what a
 // consumer still waits for, and nothing without a durable consumer: then nobody has said
 // that an event has been processed. A stream that is full of such events rejects.
 type retention struct {
 	m      *Monitor
+	spec   *stream.Spec
 	holder atomic.Value // string: what keeps the oldest event in the stream
 
 	turn     chan struct{} // held while events are purged: a lock with a context
@@ -41,15 +44,15 @@ const (
 	fullInterval = 100 * time.Millisecond
 )
 
-func newRetention(m *Monitor) *retention {
-	r := &retention{m: m, turn: make(chan struct{}, 1), starts: time.Now().Add(retentionInterval)}
+func newRetention(m *Monitor, spec *stream.Spec) *retention {
+	r := &retention{m: m, spec: spec, turn: make(chan struct{}, 1), starts: time.Now().Add(retentionInterval)}
 	r.holder.Store("")
 	return r
 }
 
 // run purges what is due. It decides by the last snapshot.
 func (r *retention) run(ctx context.Context) error {
-	last := r.m.snapshot.Load().Events
+	last := r.m.snapshot.Load().rejecting()[r.spec]
 	if last == nil || time.Now().Before(r.starts) {
 		return nil
 	}
@@ -79,7 +82,7 @@ func (r *retention) makeRoom(ctx context.Context, rejected bool) (bool, error) {
 	case rejected && time.Since(r.purgedAt) < fullInterval:
 		return true, nil // the event may have been rejected before that
 	}
-	s, err := r.m.eventStream(ctx)
+	s, err := r.m.openStream(ctx, r.spec)
 	if err != nil {
 		return false, err
 	}
@@ -130,8 +133,8 @@ func (r *retention) purge(ctx context.Context, s *eventStream, end uint64) (bool
 			return true, err
 		}
 	}
-	r.m.tasks.log.Info("purged events that every durable consumer has acknowledged",
-		slog.Uint64("first", s.state.FirstSeq), slog.Uint64("last", end-1))
+	r.m.cfg.Log.Info("purged events that every durable consumer has acknowledged",
+		slog.String("stream", s.config.Name), slog.Uint64("first", s.state.FirstSeq), slog.Uint64("last", end-1))
 	return true, nil
 }
 
@@ -141,7 +144,7 @@ func (r *retention) dropOld(ctx context.Context) error {
 		return err
 	}
 	defer r.unlock()
-	s, err := r.m.eventStream(ctx)
+	s, err := r.m.openStream(ctx, r.spec)
 	if err != nil {
 		return err
 	}

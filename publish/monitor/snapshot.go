@@ -16,6 +16,7 @@ import (
 type Snapshot struct {
 	Begun  time.Time
 	Events *jetstream.StreamInfo // nil until it is known
+	Others *jetstream.StreamInfo // nil until it is known, and without StoreOther
 	// Unusable is why an acknowledgement of a stream does not mean that an event is kept.
 	Unusable error
 	Disk     Disk
@@ -49,7 +50,7 @@ func (m *Monitor) Refresh(ctx context.Context) (*Snapshot, error) {
 // settings stay as they were known: its acknowledgements tell more than that.
 func (m *Monitor) sample(ctx context.Context) *Snapshot {
 	last := m.snapshot.Load()
-	s := &Snapshot{Begun: time.Now(), Events: last.Events, Unusable: last.Unusable}
+	s := &Snapshot{Begun: time.Now(), Events: last.Events, Others: last.Others, Unusable: last.Unusable}
 	s.Disk, s.DiskErr = sampleDisk(m.cfg.DataDir)
 	var all []*jetstream.StreamConfig
 	for _, spec := range m.Streams.Specs() {
@@ -61,8 +62,11 @@ func (m *Monitor) sample(ctx context.Context) *Snapshot {
 			m.cannotInspect(s, err)
 			return s
 		}
-		if spec == stream.Events {
+		switch spec {
+		case stream.Events:
 			s.Events = info
+		case stream.Others:
+			s.Others = info
 		}
 		all = append(all, &info.Config)
 	}
@@ -83,6 +87,18 @@ func (m *Monitor) cannotInspect(s *Snapshot, err error) {
 		m.Conn.Wake()
 	}
 	s.err = err
+}
+
+// rejecting returns the streams that reject when they are full, as far as they are known.
+func (s *Snapshot) rejecting() map[*stream.Spec]*jetstream.StreamInfo {
+	all := make(map[*stream.Spec]*jetstream.StreamInfo, 2)
+	if s.Events != nil {
+		all[stream.Events] = s.Events
+	}
+	if s.Others != nil {
+		all[stream.Others] = s.Others
+	}
+	return all
 }
 
 // atLimit reports whether the next sample is urgent.

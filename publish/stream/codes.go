@@ -36,5 +36,22 @@ func errorCode(err error) jetstream.ErrorCode {
 	return 0
 }
 
-// IsFull reports whether a stream has rejected a message because it is at a bound.
-func IsFull(err error) bool { return errorCode(err) == errCodeStoreFailed }
+// rejectedError is the final error of a stream that has rejected a message.
+type rejectedError struct {
+	stream string
+	error
+}
+
+func (e rejectedError) Error() string { return "stream " + e.stream + " refuses: " + e.error.Error() }
+
+func (e rejectedError) Unwrap() error { return e.error }
+
+// FullStream returns the stream that has rejected a message because it is at a bound;
+// empty if none has.
+func FullStream(err error) string {
+	var rejected rejectedError
+	if errors.As(err, &rejected) && errorCode(err) == errCodeStoreFailed {
+		return rejected.stream
+	}
+	return ""
+}

@@ -108,7 +108,7 @@ func (e *Entry) failed(err error) error {
 	case 0, errCodeNotAvailable, errCodeNotLeader, errCodeInProcess:
 		return err // it passes by itself
 	default:
-		return finalError{fmt.Errorf("stream %s refuses: %w", e.Stream, err)}
+		return finalError{rejectedError{e.Stream, err}}
 	}
 }
 

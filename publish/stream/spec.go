@@ -61,7 +61,7 @@ var (
 )
 
 // Specs lists them in the order in which a message gets from one to another.
-var Specs = []*Spec{Events, Others, Unclaimed, DeadLetters, GivenUp, Deliveries}
+var Specs = []*Spec{Events, Unclaimed, DeadLetters, GivenUp, Others, Deliveries}
 
 // The names of the gateway's own durable consumers on the events' stream.
 const (

@@ -53,6 +53,14 @@ func SecretEnv() map[string]string {
 	)
 }
 
+// FileText returns a good value for the file of a secret, with [Secret] in it.
+func FileText(variable string) string {
+	if variable == "GATEWAY_FORWARD" {
+		return "telegram/bot=https://bot/" + Secret
+	}
+	return "bot:" + Secret
+}
+
 // NewFile returns the path of a new file.
 func NewFile(t *testing.T, content string) string {
 	t.Helper()
