@@ -11,6 +11,7 @@
 # make compare  the gateway beside what a team would write by hand, in docs/benchmarks.md;
 #               with BASE beside another gateway
 # make slowdisk the front door on a disk with slow flushes; needs what powercut needs
+# make e2e      bots of public frameworks, unmodified, behind the gateway; needs node and npm
 # make docs     what is generated in docs/
 # make watch    alert rules and dashboard, with the real Prometheus
 # make image    build and run the image; needs root, podman and runc
@@ -212,6 +213,21 @@ examples: node
 	$(GO) -C docs/examples vet ./...
 	$(GO) -C docs/examples run $(STATICCHECK) ./...
 	$(GO) -C docs/examples mod tidy -diff
+
+# Bots of public frameworks behind the gateway. E2E=optional as above; AWAY is how long a
+# bot is stopped under load.
+E2E  ?= required
+AWAY ?= 60s
+
+.PHONY: e2e
+
+e2e: node
+	@set -e; modules=$$(mktemp -d); trap 'rm -rf "$$modules"' EXIT; \
+	if command -v node && command -v npm; then \
+		packages=$$(node -p 'Object.entries(require("./cmd/gateway/testdata/bots/package.json").dependencies).map(p => p.join("@")).join(" ")'); \
+		npm install --prefix "$$modules" --no-audit --no-fund --ignore-scripts $$packages || [ "$(E2E)" = optional ]; fi; \
+	set -x; \
+	E2E=$(E2E) E2E_AWAY=$(AWAY) NODE_MODULES="$$modules/node_modules" $(GO) test -count 1 -v -timeout 20m -run '^TestExisting|^TestBotThat' ./cmd/gateway
 
 node:
 	@if command -v node && command -v npm && command -v python3; then exit 0; fi >/dev/null; \

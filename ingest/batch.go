@@ -23,6 +23,8 @@ type batch struct {
 	items   []schema.Item
 	answer  []byte         // the response that the platform expects; nil for the counts
 	size    int            // of the body, in bytes
+	entryID string         // of the delivery's first entry
+	several bool           // there are entries with different ids
 	notJSON bool           // the body is not a JSON object, and the only item
 	ignored map[string]int // by platform
 

@@ -116,6 +116,7 @@ func (s *Server) checkHeaders(r *request) error {
 		return errTooLarge
 	}
 	if !isJSON(r.Header.Get("Content-Type")) {
+		s.hintMediaType(r)
 		return errMediaType
 	}
 	return nil

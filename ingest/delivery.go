@@ -20,6 +20,8 @@ type delivery struct {
 	received time.Time // when its headers were received
 	trail    *trail
 
+	whole *schema.Delivery // to be forwarded; nil if it is not
+
 	outcomes []schema.Outcome // of the items, in their order
 	counts   counts
 	storeErr error      // why the items could not be stored

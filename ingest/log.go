@@ -109,7 +109,7 @@ func (s *Server) reject(r *request, err error) error {
 		return err
 	}
 	reasons.lines.Do(func() {
-		attrs := []any{"reason", rejected.reason, "help", rejected.help, "remote", r.RemoteAddr}
+		attrs := []any{"reason", rejected.reason, "help", rejected.help, "remote", s.remote(r)}
 		if r.account != "" {
 			attrs = append(attrs, r.hook.account, r.account)
 		}

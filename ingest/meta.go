@@ -18,6 +18,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *request) error {
 	mode, token, challenge := q.Get("hub.mode"), q.Get("hub.verify_token"), q.Get("hub.challenge")
 	switch {
 	case mode != "subscribe" || token == "" || challenge == "":
+		s.hintMangled(r, q)
 		return errHandshake
 	case !equalText(token, s.secrets.Load().MetaVerifyToken):
 		s.activity.handshake(r, false)
@@ -87,7 +88,9 @@ func decodeEnvelope(b *batch, e *envelope) {
 		name = platform.name
 	}
 	for i := range e.items {
-		switch item := &e.items[i]; {
+		item := &e.items[i]
+		b.noteEntry(item.entryID)
+		switch {
 		case item.fault != "":
 			b.deadLetter(name, schema.ReasonMalformed, item.body, item.fault)
 		case platform == nil:

@@ -65,6 +65,7 @@ type trail struct {
 	last     time.Time
 	steps    Steps
 	body     *body
+	content  *body // the body decompressed; nil if it was not compressed
 	delivery *delivery
 	rejected *rejection
 
@@ -90,6 +91,9 @@ func (t *trail) step(took *time.Duration) {
 func (t *trail) release() {
 	if t.body != nil {
 		t.body.release()
+	}
+	if t.content != nil {
+		t.content.release()
 	}
 }
 

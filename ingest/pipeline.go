@@ -105,14 +105,14 @@ func (s *Server) deliver(w http.ResponseWriter, r *request) error {
 		ctx = s.startSpan(r, d)
 	}
 	if err == nil {
-		err = s.process(ctx, d, body)
+		err = s.process(ctx, r, d, body)
 	}
 	return s.respond(ctx, w, d, err)
 }
 
 // process decodes a delivery and publishes its items. Only here it occupies a slot.
 // The error is what to answer; nil only if every item is stored.
-func (s *Server) process(ctx context.Context, d *delivery, body *body) (err error) {
+func (s *Server) process(ctx context.Context, r *request, d *delivery, received *body) (err error) {
 	defer func() { // already here, so that the delivery has its log line and its span
 		if p := recover(); p != nil {
 			err = s.logPanic(p, d.hook.name)
@@ -129,6 +129,10 @@ func (s *Server) process(ctx context.Context, d *delivery, body *body) (err erro
 		s.metrics.inFlight.Dec()
 		<-s.slots
 	}()
+	body, err := s.decompress(r, received)
+	if err != nil {
+		return err
+	}
 	if err := body.reserveDecoded(); err != nil {
 		return err
 	}
@@ -137,6 +141,9 @@ func (s *Server) process(ctx context.Context, d *delivery, body *body) (err erro
 	d.hook.decode(&d.batch, body.bytes)
 	if d.surplus > 0 {
 		d.deadLetterSurplus(d.hook.name, body.bytes)
+	}
+	if s.isForwarded(r) {
+		d.whole = wholeDelivery(r, d, received.bytes)
 	}
 	d.trail.step(&d.trail.steps.Decode)
 	err = s.publish(ctx, d)
@@ -147,10 +154,12 @@ func (s *Server) process(ctx context.Context, d *delivery, body *body) (err erro
 // publish stores the items of a delivery. It does not stop when the caller hangs up:
 // the platform would deliver everything again.
 func (s *Server) publish(ctx context.Context, d *delivery) error {
-	if len(d.items) > 0 {
+	if items := d.toStore(); len(items) > 0 {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.PublishTimeout)
 		defer cancel()
-		d.outcomes, d.storeErr = s.publisher.Publish(ctx, d.items)
+		outcomes, err := s.publisher.Publish(ctx, items)
+		d.outcomes, d.storeErr = outcomes[:len(d.items)], err
+		s.logTooLarge(d, outcomes)
 	}
 	d.count()
 	s.metrics.countItems(d)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,11 @@ type Config struct {
 	// TelegramAnswer answers a Telegram callback in the webhook's response, so that the
 	// button stops showing its progress bar.
 	TelegramAnswer bool
+	// Forward lists the webhooks whose deliveries are stored whole too, for an existing
+	// bot: meta, or telegram/ and the name of a bot.
+	Forward []string
+	// TrustedProxies are the addresses of proxies whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
 	// LabelLimit is how many prefixes and accounts get their own metric series;
 	// further ones are counted as "other".
 	LabelLimit int
@@ -94,6 +100,7 @@ type Server struct {
 
 	rejections   map[*rejection]*rejectionLog
 	handshakeLog rate.Sometimes // of handshakes with a wrong token
+	hints        hints
 	conflictLog  rate.Sometimes
 
 	slots        chan struct{} // one for each delivery in flight
@@ -125,6 +132,7 @@ func newServer(cfg Config, publisher Publisher, log *slog.Logger, reg prometheus
 		rejections:   make(map[*rejection]*rejectionLog),
 		handshakeLog: rate.Sometimes{Interval: logInterval},
 		conflictLog:  rate.Sometimes{Interval: logInterval},
+		hints:        newHints(),
 		slots:        make(chan struct{}, cfg.MaxInFlight),
 	}
 	s.activity.since = cfg.Now().UTC().Truncate(time.Millisecond)

@@ -68,6 +68,20 @@ func newTelegramBots(secrets []TelegramSecret, uses []prometheus.Counter) telegr
 
 func telegramBotExists(secrets *liveSecrets, bot string) bool { return secrets.telegram[bot] != nil }
 
+// botOf returns a bot whose secret token this is; empty if there is none. All tokens are
+// compared, so the time says nothing about one.
+func (bots telegramBots) botOf(token string) (found string) {
+	hash := sha256.Sum256([]byte(token))
+	for bot, tokens := range bots {
+		for i := range tokens {
+			if subtle.ConstantTimeCompare(hash[:], tokens[i].hash[:]) == 1 {
+				found = bot
+			}
+		}
+	}
+	return found
+}
+
 // authenticateTelegram is the authenticator of Telegram's webhook. The hashes have one
 // length and all of them are compared, so the time says nothing about a token.
 func authenticateTelegram(secrets *liveSecrets, r *request) (check, error) {

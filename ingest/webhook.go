@@ -48,7 +48,7 @@ func (r *rejection) Unwrap() error { return r.response }
 var webhooks = []webhook{
 	{
 		name:         labelMeta,
-		path:         "/webhooks/meta",
+		path:         metaPath,
 		rejections:   signatureRejections,
 		get:          (*Server).handshake,
 		authenticate: authenticateMeta,
@@ -56,7 +56,7 @@ var webhooks = []webhook{
 	},
 	{
 		name:          labelTelegram,
-		path:          "/webhooks/telegram/{bot}",
+		path:          telegramPath + "{bot}",
 		account:       "bot",
 		accountExists: telegramBotExists,
 		rejections:    tokenRejections,
@@ -78,8 +78,9 @@ type request struct {
 // handlerFunc answers a request, or returns the error to answer it with.
 type handlerFunc func(*Server, http.ResponseWriter, *request) error
 
-func respondNotFound(s *Server, _ http.ResponseWriter, r *request) error {
+func respondNotFound(s *Server, w http.ResponseWriter, r *request) error {
 	s.activity.notFound(r.Request)
+	s.hintWrongPath(w, r)
 	return errNotFound
 }
 

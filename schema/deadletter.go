@@ -20,6 +20,8 @@ const (
 	// ReasonNotRelayed is for a message of another program that is not an event and that
 	// the cluster does not accept.
 	ReasonNotRelayed Reason = "not_relayed"
+	// ReasonNotForwarded is for a whole delivery that the existing bot did not accept.
+	ReasonNotForwarded Reason = "not_forwarded"
 )
 
 // DeadLetterRoot precedes the subject root in the subject of a dead letter.

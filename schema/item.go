@@ -16,6 +16,8 @@ type Item struct {
 	Route   Route
 	// Rejection describes a dead letter.
 	Rejection Rejection
+	// Delivery is set for a whole delivery, which is neither an event nor a dead letter.
+	Delivery *Delivery
 	// Body is the item as the platform sent it, for the dead letter. An event that is too
 	// large for the server becomes one too.
 	Body []byte
@@ -36,13 +38,18 @@ type Message struct {
 	ContentType string
 	Data        []byte
 	DeadLetter  Reason // empty for an event
+	// Header has further headers; nil for events and dead letters.
+	Header map[string][]string
 }
 
 // Message returns the message to publish for the item. Its subject starts with root.
 // limit is the largest message that the server accepts, in bytes. An event over it becomes
 // a dead letter, and a dead letter keeps as much of the body as fits.
 func (i *Item) Message(root string, limit int) (Message, error) {
-	if i.Event == nil {
+	switch {
+	case i.Delivery != nil:
+		return i.delivery(root, limit)
+	case i.Event == nil:
 		return i.deadLetter(root, i.Rejection, limit)
 	}
 	data, err := i.Event.Encode()
@@ -65,6 +72,21 @@ func (i *Item) Message(root string, limit int) (Message, error) {
 		Platform:   d.Platform,
 		ReceivedAt: d.ReceivedAt,
 	}, limit)
+}
+
+// delivery returns a dead letter if a delivery is too large even when it is compressed.
+func (i *Item) delivery(root string, limit int) (Message, error) {
+	d := i.Delivery
+	m, err := d.message(root, limit)
+	if err != nil || m.Size() <= limit {
+		return m, err
+	}
+	return deadLetter(Rejection{
+		Reason:     ReasonTooLarge,
+		Detail:     "not forwarded: " + tooLargeDetail(m.Size(), limit),
+		Platform:   d.Webhook,
+		ReceivedAt: d.ReceivedAt,
+	}, d.Body).message(root, d.Body, limit)
 }
 
 func (i *Item) deadLetter(root string, r Rejection, limit int) (Message, error) {
@@ -119,7 +141,15 @@ const headerRoom = 256
 
 // Size returns an upper bound of what the server compares with max_payload, in bytes:
 // header and body.
-func (m *Message) Size() int { return headerRoom + len(m.ID) + len(m.Data) }
+func (m *Message) Size() int {
+	size := headerRoom + len(m.ID) + len(m.Data)
+	for name, values := range m.Header {
+		for _, value := range values {
+			size += len(name) + len(": \r\n") + len(value)
+		}
+	}
+	return size
+}
 
 func tooLargeDetail(size, limit int) string {
 	return fmt.Sprintf("the event takes %d bytes with its header; %d is the most that is taken: the NATS server's max_payload, or a stream's max_msg_size or half of its max_bytes", size, limit)

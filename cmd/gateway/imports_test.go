@@ -67,7 +67,8 @@ var internals = map[string][]string{
 	"doctor":                {"ingest", "publish/monitor", "schema"},
 	"console":               {"ingest", "ingest/simulate", "schema"},
 	"reload":                {internal + "settings"},
-	"server":                {internal + "admin", internal + "console", internal + "doctor", internal + "reload", internal + "settings", internal + "tracing", "ingest", "publish", "publish/embedded", "publish/fallback", "publish/monitor", "publish/relay", "publish/stream", "schema"},
+	"forward":               {"publish", "publish/monitor", "publish/natsconn", "publish/stream", "schema"},
+	"server":                {internal + "admin", internal + "console", internal + "doctor", internal + "forward", internal + "reload", internal + "settings", internal + "tracing", "ingest", "publish", "publish/embedded", "publish/fallback", "publish/monitor", "publish/relay", "publish/stream", "schema"},
 }
 
 // folder returns the path within the module, and its first part.

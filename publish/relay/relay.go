@@ -13,7 +13,6 @@ import (
 	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/publish/monitor"
 	"github.com/postback-gateway/gateway/publish/natsconn"
-	"github.com/postback-gateway/gateway/publish/stream"
 )
 
 // Config is that of a [Relay].
@@ -57,7 +56,7 @@ func Open(ctx context.Context, from *publish.Publisher, cfg Config) (*Relay, err
 	r := &Relay{local: from.Monitor(), cluster: cluster, metrics: cfg.Metrics, log: cfg.Log}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stop = stop
-	for _, spec := range stream.Specs {
+	for _, spec := range r.local.Streams.Specs() {
 		if spec.Relayed {
 			m := newMover(r, spec, from.CountDeadLetter)
 			r.movers = append(r.movers, m)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -29,20 +30,14 @@ type Entry struct {
 	uncertain bool                   // an attempt got no response: it may have stored the message
 }
 
-// Entry returns the entry of an encoded event or dead letter.
+// Entry returns the entry of an encoded item.
 func (s *Settings) Entry(m *schema.Message) Entry {
-	stream := s.Stream
-	if m.DeadLetter != "" {
-		stream = s.Name(DeadLetters)
-	}
 	values := []string{m.ID, m.ContentType}
+	header := nats.Header{jetstream.MsgIDHeader: values[:1:1], contentTypeHeader: values[1:]}
+	maps.Copy(header, m.Header)
 	return Entry{
-		Msg: &nats.Msg{
-			Subject: m.Subject,
-			Header:  nats.Header{jetstream.MsgIDHeader: values[:1:1], contentTypeHeader: values[1:]},
-			Data:    m.Data,
-		},
-		Stream: stream, Reason: m.DeadLetter, Outcome: schema.Failed,
+		Msg:    &nats.Msg{Subject: m.Subject, Header: header, Data: m.Data},
+		Stream: s.Name(s.specOf(m.Subject)), Reason: m.DeadLetter, Outcome: schema.Failed,
 	}
 }
 

@@ -22,7 +22,8 @@ type Spec struct {
 	Relayed         bool // a relay moves it to the cluster
 	DeadLetters     bool // it holds dead letters, not events
 	Optional        bool // no delivery fails if it is missing
-	Fallback        bool // only with Settings.Fallback
+	// Needed reports whether the settings need it; nil: always.
+	Needed func(*Settings) bool
 	// Advisories are those about consumers of the events' stream that it holds instead of
 	// messages of the gateway. It is only where consumers read.
 	Advisories []string
@@ -32,7 +33,13 @@ type Spec struct {
 var (
 	Events = &Spec{Description: "Events of the postback gateway", RejectsWhenFull: true, Relayed: true}
 
-	Unclaimed = &Spec{Suffix: "_UNCLAIMED", Prefix: "unclaimed.", Fallback: true, Optional: true,
+	// Others rejects when it is full too: its consumers rely on it like those of clicks.
+	Others = &Spec{Suffix: "_OTHER", Prefix: schema.OtherRoot, RejectsWhenFull: true, Relayed: true,
+		Needed:      func(s *Settings) bool { return s.StoreOther },
+		Description: "Items that are not clicks, of the postback gateway"}
+
+	Unclaimed = &Spec{Suffix: "_UNCLAIMED", Prefix: "unclaimed.", Optional: true,
+		Needed:      func(s *Settings) bool { return s.Fallback },
 		Description: "Events that no consumer of the postback gateway's stream asks for"}
 
 	// DeadLetters always has a bound and drops its oldest. A dead letter is a part of a
@@ -42,11 +49,19 @@ var (
 		Description: "What the postback gateway could not make an event of"}
 
 	GivenUp = &Spec{Suffix: "_GIVEN_UP", Optional: true, Advisories: []string{"MAX_DELIVERIES", "MSG_TERMINATED"},
+		Needed:      func(s *Settings) bool { return !s.Relayed },
 		Description: "Which events consumers of the postback gateway's stream have given up"}
+
+	// Deliveries has what waits to be forwarded. A bot that is down must not make the
+	// gateway reject, so a full stream drops its oldest messages. Before that the forwarder
+	// makes them dead letters.
+	Deliveries = &Spec{Suffix: "_DELIVERIES", Prefix: schema.DeliveryRoot,
+		Needed:      func(s *Settings) bool { return s.Forward },
+		Description: "Deliveries that the postback gateway forwards to an existing bot"}
 )
 
 // Specs lists them in the order in which a message gets from one to another.
-var Specs = []*Spec{Events, Unclaimed, DeadLetters, GivenUp}
+var Specs = []*Spec{Events, Others, Unclaimed, DeadLetters, GivenUp, Deliveries}
 
 // The names of the gateway's own durable consumers on the events' stream.
 const (
@@ -75,6 +90,10 @@ type Settings struct {
 	Relayed bool
 	// Fallback says that unclaimed events are published again.
 	Fallback bool
+	// StoreOther says that items that are not clicks are stored.
+	StoreOther bool
+	// Forward says that whole deliveries are stored, to be forwarded.
+	Forward bool
 }
 
 // MinMessage is the least that a stream must accept as one message, in bytes: a dead
@@ -113,12 +132,21 @@ func (s *Settings) Subjects(spec *Spec) []string {
 	return all
 }
 
+// specOf returns the stream that captures a subject.
+func (s *Settings) specOf(subject string) *Spec {
+	for _, spec := range Specs {
+		if spec.Prefix != "" && strings.HasPrefix(subject, spec.Prefix+s.Root+".") {
+			return spec
+		}
+	}
+	return Events
+}
+
 // Specs lists the streams that must exist.
 func (s *Settings) Specs() []*Spec {
 	var all []*Spec
 	for _, spec := range Specs {
-		needed := (!spec.Fallback || s.Fallback) && (len(spec.Advisories) == 0 || !s.Relayed)
-		if needed {
+		if spec.Needed == nil || spec.Needed(s) {
 			all = append(all, spec)
 		}
 	}
@@ -154,6 +182,9 @@ func (s *Settings) Config(spec *Spec) jetstream.StreamConfig {
 		return c
 	}
 	c.Discard, c.MaxBytes = jetstream.DiscardOld, sideBytes
+	if spec == Deliveries {
+		c.MaxAge = 0 // the forwarder decides when it gives up
+	}
 	if s.MaxBytes > 0 {
 		c.MaxBytes = max(s.MaxBytes/10, minSideBytes)
 	}

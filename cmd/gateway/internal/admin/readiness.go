@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -72,6 +73,41 @@ func (r *Readiness) Drain() time.Duration {
 // Check returns why no event can be stored now, or nil. Unlike a request of /readyz it
 // does not count as a prober's.
 func (r *Readiness) Check(ctx context.Context) error { return r.check(ctx) }
+
+// healthTime is for how long an answer of the public listener's health path is reused:
+// anybody can ask, and each check asks the store.
+const healthTime = time.Second
+
+// Health answers GET and HEAD with 200 while deliveries are accepted, else with 503. It
+// says nothing else: anybody can ask.
+func (r *Readiness) Health() http.Handler {
+	var mu sync.Mutex
+	var checked time.Time
+	var err error
+	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		if request.Method != http.MethodGet && request.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "expected GET or HEAD", http.StatusMethodNotAllowed)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if r.isDraining() || time.Since(checked) > healthTime {
+			err, checked = r.probe(context.WithoutCancel(request.Context())), time.Now()
+		}
+		if err != nil {
+			http.Error(w, "not ready", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+}
+
+func (r *Readiness) isDraining() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.draining
+}
 
 // probe is check for a prober.
 func (r *Readiness) probe(ctx context.Context) error {

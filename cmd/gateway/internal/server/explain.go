@@ -39,6 +39,8 @@ var clusterVariables = variables{
 	"Check":           "",
 	"Relayed":         "GATEWAY_RELAY",
 	"Fallback":        "GATEWAY_FALLBACK",
+	"StoreOther":      "GATEWAY_STORE_OTHER",
+	"Forward":         "GATEWAY_FORWARD",
 	"Tracer":          "",
 	"ServerMetrics":   "",
 }

@@ -128,6 +128,9 @@ func (g *gateway) start(ctx context.Context) error {
 	if err := g.startStore(ctx); err != nil {
 		return err
 	}
+	if err := g.startForwarder(); err != nil {
+		return err
+	}
 	return g.serve(public, operators)
 }
 

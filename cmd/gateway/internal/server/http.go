@@ -51,7 +51,7 @@ func (g *gateway) serveAdmin(listener net.Listener) {
 }
 
 func (g *gateway) servePublic(listener net.Listener) error {
-	server := g.newHTTPServer(g.ingest)
+	server := g.newHTTPServer(g.withHealthPath(g.ingest))
 	server.ErrorLog = stdlog.New(newErrorLog(g.log, g.registry), "", 0)
 	if g.settings.TLSCert != "" {
 		cfg, err := newTLSConfig(g.settings, g.secrets.Files)
@@ -70,6 +70,21 @@ func (g *gateway) servePublic(listener net.Listener) error {
 	})
 	go g.serveOn(server, g.checked("public listener", listener))
 	return nil
+}
+
+// withHealthPath answers the health path, if there is one, before the webhooks.
+func (g *gateway) withHealthPath(webhooks http.Handler) http.Handler {
+	path, health := g.settings.HealthPath, g.ready.Health()
+	if path == "" {
+		return webhooks
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == path {
+			health.ServeHTTP(w, r)
+			return
+		}
+		webhooks.ServeHTTP(w, r)
+	})
 }
 
 // checked makes readiness depend on a listener.

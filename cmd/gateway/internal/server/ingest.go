@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/netip"
 	"strings"
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
@@ -20,7 +21,10 @@ func (g *gateway) newIngest() (*ingest.Server, error) {
 		MaxInFlight:       s.MaxInFlight,
 		PublishTimeout:    s.PublishTimeout,
 		IncludeRaw:        s.IncludeRaw,
+		StoreOther:        s.StoreOther,
 		TelegramAnswer:    s.TelegramAnswer,
+		Forward:           forwardedWebhooks(s),
+		TrustedProxies:    networks(s.TrustedProxies),
 		LabelLimit:        s.MetricsPrefixLimit,
 		Tracer:            g.tracer,
 		Observer:          g.ring,
@@ -31,6 +35,16 @@ func (g *gateway) newIngest() (*ingest.Server, error) {
 	g.secrets.OnChange(func(s *settings.Settings) error { return in.SetSecrets(ingestSecrets(s)) },
 		"GATEWAY_META_APP_SECRETS", "GATEWAY_META_VERIFY_TOKEN", "GATEWAY_TELEGRAM_SECRETS")
 	return in, nil
+}
+
+// networks returns networks that the settings have checked.
+func networks(all []string) (prefixes []netip.Prefix) {
+	for _, text := range all {
+		if prefix, err := netip.ParsePrefix(text); err == nil {
+			prefixes = append(prefixes, prefix.Masked())
+		}
+	}
+	return prefixes
 }
 
 func ingestSecrets(s *settings.Settings) ingest.Secrets {

@@ -64,6 +64,8 @@ func streamConfig(s *settings.Settings) publish.Config {
 		MaxBytes:        s.StreamMaxBytes,
 		DuplicateWindow: s.DuplicateWindow,
 		Fallback:        s.Fallback == "true",
+		StoreOther:      s.StoreOther,
+		Forward:         len(s.Forward) > 0,
 	}}
 }
 
@@ -157,7 +159,8 @@ func (g *gateway) startFallback(m *monitor.Monitor, names variables) {
 // do not make the gateway unready: deliveries can be stored.
 func (g *gateway) startRelay(ctx context.Context) error {
 	cfg := g.clusterConfig()
-	cfg.MaxBytes = 0 // the setting is for the local stream
+	cfg.MaxBytes = 0    // the setting is for the local stream
+	cfg.Forward = false // so are the deliveries
 	cfg.ServerMetrics = g.serverMetrics
 	r, err := relay.Open(ctx, g.publisher, relay.Config{Config: cfg, Metrics: g.relayMetrics, Log: clusterVariables.logger(g.log)})
 	if err != nil {

@@ -3,8 +3,10 @@ package settings
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -35,6 +37,9 @@ var formats = map[string]format{
 	"plain token":    {check: checkPlainToken, expected: "the token itself, without white space and invisible characters"},
 	"bot:token": {kind: "list of secret bot:token", check: checkBotToken, expected: "bot:token, with 1 to 128 letters, digits, _ and - as the bot and 1 to 256 as the token " +
 		"(the secret_token given to setWebhook, not the token of the bot)"},
+	"forward": {kind: "list of webhook=URL", check: checkForward, expected: "meta=URL, or telegram/ and the name of a bot and =URL, with an http or https URL"},
+	"path":    {kind: "path", check: checkPath, expected: "a path like /health that is not below /webhooks/"},
+	"network": {kind: "list of networks", check: checkNetwork, expected: "a network like 10.0.0.0/8 or fd00::/8"},
 	"nats":    {kind: "list of URLs", isURL: true, check: checkNATSURL, expected: "a URL like nats://host:4222 (or tls, ws, wss)"},
 	"otlp":    {kind: "URL", isURL: true, check: checkOTLP, expected: "a URL like http://localhost:4318; put a key in OTEL_EXPORTER_OTLP_HEADERS"},
 	"subject": {check: checkSubject, expected: "tokens of letters, digits, _ and - joined by dots, the first one not " + joinWords(reservedRoots)},
@@ -59,8 +64,8 @@ func offOr(check func(string) string) func(string) string {
 	}
 }
 
-func checkFile(path string) string {
-	file, err := os.Open(path)
+func checkFile(name string) string {
+	file, err := os.Open(name)
 	if err != nil {
 		return "cannot be read (" + reason(err) + ")"
 	}
@@ -120,6 +125,44 @@ func checkBotToken(text string) string {
 	}
 }
 
+// CutForward splits an entry of GATEWAY_FORWARD. bot is empty for meta.
+func CutForward(text string) (webhook, bot, address string) {
+	name, address, _ := strings.Cut(text, "=")
+	webhook, bot, _ = strings.Cut(name, "/")
+	return webhook, bot, address
+}
+
+func checkForward(text string) string {
+	name, _, isPair := strings.Cut(text, "=")
+	webhook, bot, address := CutForward(text)
+	u, err := url.Parse(address)
+	switch {
+	case !isPair:
+		return "has no ="
+	case name != "meta" && (webhook != "telegram" || !botName.MatchString(bot)):
+		return "does not begin with a webhook"
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Fragment != "" || !visible(address):
+		return "does not end with a web address"
+	default:
+		return ""
+	}
+}
+
+func checkPath(text string) string {
+	clean := path.Clean(text)
+	if clean != text || !strings.HasPrefix(text, "/") || strings.HasPrefix(text+"/", "/webhooks/") || strings.ContainsAny(text, "?#") || !visible(text) {
+		return "is not a path for health checks"
+	}
+	return ""
+}
+
+func checkNetwork(text string) string {
+	if _, err := netip.ParsePrefix(text); err != nil {
+		return "is not a network"
+	}
+	return ""
+}
+
 var natsSchemes = []string{"nats", "tls", "ws", "wss"}
 
 func checkNATSURL(text string) string {
@@ -153,7 +196,7 @@ func checkOTLP(text string) string {
 var (
 	subjectRoot = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 	// reservedRoots begin the subjects of the gateway's other streams and of replies of NATS.
-	reservedRoots = []string{"deadletter", "unclaimed", "_INBOX"}
+	reservedRoots = []string{"deadletter", "delivery", "other", "unclaimed", "_INBOX"}
 )
 
 func checkSubject(text string) string {

@@ -26,6 +26,7 @@ func Load() (Settings, error) {
 		hidden.hideEmpty(v.name + fileSuffix)
 	}
 	found := process(&s, hidden)
+	s.usePort()
 	for _, v := range all {
 		found = append(found, v.readSecret()...)
 		if path := v.filePath(); path != "" {
@@ -36,6 +37,13 @@ func Load() (Settings, error) {
 	slices.SortStableFunc(found, func(a, b Problem) int { return position(all, a) - position(all, b) })
 	s.unknown = unknownVariables(all, os.Environ())
 	return s, found.err()
+}
+
+// usePort listens on the port that many hosts give to a program.
+func (s *Settings) usePort() {
+	if port := os.Getenv("PORT"); port != "" && os.Getenv("GATEWAY_LISTEN") == "" {
+		s.Listen = ":" + port
+	}
 }
 
 // LoadOnly is [Load] for a command that needs only the settings that match one of the

@@ -20,7 +20,7 @@ func TestDefaults(t *testing.T) {
 		SubjectRoot:    "postback.v1", Stream: "POSTBACKS", StreamMaxAge: 168 * time.Hour,
 		DuplicateWindow: 2 * time.Hour, Sync: "group", PublishTimeout: 4 * time.Second,
 		MaxBodyBytes: 4 << 20, MaxInFlight: 512, MetricsPrefixLimit: 100,
-		LogLevel: "info", ShutdownTimeout: 8 * time.Second, Fallback: "off",
+		LogLevel: "info", ShutdownTimeout: 8 * time.Second, Fallback: "off", ForwardMaxAge: 36 * time.Hour,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -52,6 +52,8 @@ func TestGoodSettings(t *testing.T) {
 		"TLS":                         {"TLS_CERT": file, "TLS_KEY": file},
 		"no series of prefixes":       {"METRICS_PREFIX_LIMIT": "0"},
 		"logs":                        {"LOG_LEVEL": "debug", "LOG_FORMAT": "json"},
+		"existing bots":               {"FORWARD": "meta=https://bot.internal/hook?a=b,telegram/shop_bot=http://u:p@[::1]:8443/x", "TELEGRAM_SECRETS": "shop_bot:t"},
+		"a host with one port":        {"HEALTH_PATH": "/health", "TRUSTED_PROXIES": "10.0.0.0/8,fd00::/8"},
 		"switches":                    {"INCLUDE_RAW": "1", "META_ALLOW_UNSIGNED": "TRUE", "RELAY": "false"},
 	}
 	for name, env := range tests {
@@ -160,7 +162,7 @@ func TestLoadOnlyReportsOnlyWhatIsNeeded(t *testing.T) {
 	tests := map[string]string{
 		"GATEWAY_STREAM":       "",
 		"GATEWAY_NATS_C*":      "",
-		"GATEWAY_SUBJECT_ROOT": `GATEWAY_SUBJECT_ROOT: "a..b" is not a subject: expected tokens of letters, digits, _ and - joined by dots, the first one not deadletter, unclaimed or _INBOX`,
+		"GATEWAY_SUBJECT_ROOT": `GATEWAY_SUBJECT_ROOT: "a..b" is not a subject: expected tokens of letters, digits, _ and - joined by dots, the first one not deadletter, delivery, other, unclaimed or _INBOX`,
 		"GATEWAY_NATS_*":       `GATEWAY_NATS_TOKEN_FILE: "/no/such/file" cannot be read: no such file or directory`,
 	}
 	for name, want := range tests {
@@ -183,5 +185,24 @@ func TestFileSizeLimit(t *testing.T) {
 	}
 	if _, err := readSecretFile(path); err == nil || !strings.Contains(err.Error(), "is too large: expected at most 1048576 bytes") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestPort(t *testing.T) {
+	for _, test := range []struct{ port, listen, want string }{
+		{"9000", "", ":9000"},
+		{"9000", "127.0.0.1:80", "127.0.0.1:80"},
+		{"", "", ":8080"},
+	} {
+		setenv(t, map[string]string{"LISTEN": test.listen})
+		t.Setenv("PORT", test.port)
+		s, err := Load()
+		if err != nil || s.Listen != test.want {
+			t.Errorf("PORT=%s GATEWAY_LISTEN=%s: got %s, %v; want %s", test.port, test.listen, s.Listen, err, test.want)
+		}
+	}
+	t.Setenv("PORT", "tcp://10.0.0.1:80")
+	if _, err := Load(); err == nil {
+		t.Error("a PORT that is not a port is accepted")
 	}
 }

@@ -18,6 +18,7 @@ func (c *checker) checkRules() {
 		c.report("GATEWAY_TLS_CLIENT_CA", "has no effect: expected GATEWAY_TLS_CERT and GATEWAY_TLS_KEY to be set too")
 	}
 	c.checkCollectorLogin()
+	c.checkForwards()
 }
 
 func (c *checker) isSet(name string) bool { return c.variable(name).isSet() }
@@ -71,6 +72,27 @@ func (c *checker) checkPair(a, b string) {
 		// What was given in a file that cannot be read is a problem already.
 		if c.isSet(pair[0]) && !c.isSet(pair[1]) && c.ok(pair[1]) {
 			c.report(pair[1], "is not set: expected it together with %s", pair[0])
+		}
+	}
+}
+
+// checkForwards rejects a second bot for a webhook, and one for a webhook that does not
+// exist.
+func (c *checker) checkForwards() {
+	if !c.ok("GATEWAY_FORWARD") || !c.ok("GATEWAY_TELEGRAM_SECRETS") {
+		return
+	}
+	var names []string
+	for i, entry := range c.Forward {
+		webhook, bot, _ := CutForward(entry.Reveal())
+		name := webhook + "/" + bot
+		if slices.Contains(names, name) {
+			c.report("GATEWAY_FORWARD", "entry %d is for the same webhook as another one: expected one URL for each", i+1)
+		}
+		names = append(names, name)
+		known := func(s Secret) bool { return strings.HasPrefix(s.Reveal(), bot+":") }
+		if bot != "" && !slices.ContainsFunc(c.TelegramSecrets, known) {
+			c.report("GATEWAY_FORWARD", "entry %d is for bot %q: expected a bot of GATEWAY_TELEGRAM_SECRETS", i+1, bot)
 		}
 	}
 }

@@ -27,7 +27,7 @@ const (
 // envconfig has the full name: with a prefix and a short one it falls back to the short
 // one, and a NATS_URL or LOG_LEVEL of another program would configure the gateway.
 type Settings struct {
-	Listen      string `envconfig:"GATEWAY_LISTEN" default:":8080" format:"address" desc:"The public listener: the webhooks."`
+	Listen      string `envconfig:"GATEWAY_LISTEN" default:":8080" format:"address" desc:"The public listener: the webhooks. If this is not set and PORT is, as on many hosts, it is :PORT."`
 	AdminListen string `envconfig:"GATEWAY_ADMIN_LISTEN" default:"127.0.0.1:8081" format:"address" desc:"The admin listener: metrics, health, profiles. Do not make it public. On a loopback address it accepts only the hosts localhost and 127.0.0.1."`
 	AdminToken  Secret `envconfig:"GATEWAY_ADMIN_TOKEN" ignored:"true" format:"token" desc:"Token that the admin listener requires (Authorization: Bearer) if it is not on a loopback address, except for /metrics, /healthz and /readyz. Without a token everything else is answered 403 there."`
 	DataDir     string `envconfig:"GATEWAY_DATA_DIR" default:"./data" format:"directory" desc:"Where the embedded server stores events, and where the gateway keeps the secrets that it generated. Only one process can use it."`
@@ -64,7 +64,14 @@ type Settings struct {
 	MaxInFlight  int   `envconfig:"GATEWAY_MAX_IN_FLIGHT" default:"512" min:"1" desc:"Deliveries processed at the same time; further ones are answered 503."`
 	IncludeRaw   bool  `envconfig:"GATEWAY_INCLUDE_RAW" default:"false" desc:"Add the platform's own item to each event as data.raw."`
 
+	StoreOther     bool `envconfig:"GATEWAY_STORE_OTHER" default:"false" desc:"Store items that are not clicks too (texts, receipts, payments …), in the stream of that name with _OTHER appended. Otherwise they are counted as ignored."`
 	TelegramAnswer bool `envconfig:"GATEWAY_TELEGRAM_ANSWER" default:"false" desc:"Answer each Telegram callback in the webhook's response with answerCallbackQuery, which stops the spinner on the button. Then no service needs to call the API for it. The response has no counts."`
+
+	Forward       []Secret      `envconfig:"GATEWAY_FORWARD" ignored:"true" format:"forward" desc:"Existing bots that get every verified delivery as it was received, like meta=https://bot.internal/hook,telegram/shop_bot=https://bot.internal/tg. Deliveries are stored in the stream of that name with _DELIVERIES appended until the bot has answered 2xx. A URL can hold a secret, so it is never shown."`
+	ForwardMaxAge time.Duration `envconfig:"GATEWAY_FORWARD_MAX_AGE" default:"36h" min:"1s" desc:"How long the forwarding of a delivery is retried before it becomes a dead letter (not_forwarded)."`
+
+	HealthPath     string   `envconfig:"GATEWAY_HEALTH_PATH" format:"path" desc:"A path of the public listener, like /health, that answers GET and HEAD with 200 while the gateway accepts deliveries, else 503. For hosts that route only one port."`
+	TrustedProxies []string `envconfig:"GATEWAY_TRUSTED_PROXIES" format:"network" desc:"Networks of proxies in front of the gateway, like 10.0.0.0/8,192.0.2.7/32: the log then shows the client's address from their X-Forwarded-For."`
 
 	TLSCert     string `envconfig:"GATEWAY_TLS_CERT" format:"file" desc:"Certificate chain (PEM) of the public listener. Reloaded when the file changes."`
 	TLSKey      string `envconfig:"GATEWAY_TLS_KEY" format:"file" desc:"Key (PEM) of that certificate."`

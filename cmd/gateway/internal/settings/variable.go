@@ -168,6 +168,10 @@ func (v variable) given() (all []given) {
 		if value != "" {
 			all = append(all, given{fmt.Sprintf("%.300q ", value), value})
 		}
+	case []string:
+		for i, text := range value {
+			all = append(all, given{fmt.Sprintf("entry %d %.300q ", i+1, text), text})
+		}
 	case Secret:
 		if value.IsSet() {
 			all = append(all, given{value.shown(), value.Reveal()})

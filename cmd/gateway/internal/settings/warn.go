@@ -13,6 +13,11 @@ func (s *Settings) Warnings() []string {
 	if s.MetaAllowUnsigned {
 		all = append(all, "GATEWAY_META_ALLOW_UNSIGNED is true: everyone who reaches the webhook can post events, so use it only for tests")
 	}
+	for i, entry := range s.TelegramSecrets {
+		if botFatherToken.MatchString(entry.Reveal()) {
+			all = append(all, fmt.Sprintf("GATEWAY_TELEGRAM_SECRETS, entry %d has the form of a token from BotFather: expected the name of the bot, a colon and the secret_token that you give to setWebhook", i+1))
+		}
+	}
 	if s.TLSClientCA != "" && len(s.TelegramSecrets) > 0 {
 		all = append(all, "GATEWAY_TLS_CLIENT_CA rejects Telegram, which has no client certificate: run another gateway for the bots of GATEWAY_TELEGRAM_SECRETS")
 	}
@@ -27,6 +32,10 @@ func (s *Settings) Warnings() []string {
 	}
 	return append(all, s.unknown...)
 }
+
+// botFatherToken matches the token with which a bot calls the Bot API. It has the form of
+// an entry, so a gateway would start with it and reject every update.
+var botFatherToken = regexp.MustCompile(`^[0-9]{5,}:[A-Za-z0-9_-]{30,}$`)
 
 // unknownVariables warns about variables that look like settings but are not. It shows
 // no values: a misspelt name may hold a secret.

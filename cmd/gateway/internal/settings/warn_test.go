@@ -27,6 +27,7 @@ func TestWarnings(t *testing.T) {
 		{env("TLS_CERT", file, "TLS_KEY", file, "TLS_CLIENT_CA", file, "TELEGRAM_SECRETS", "bot:t"), []string{"GATEWAY_TLS_CLIENT_CA rejects Telegram, which has no client certificate: run another gateway for the bots of GATEWAY_TELEGRAM_SECRETS"}},
 		{env("OTLP_ENDPOINT", "https://otlp:4318/v1"), nil},
 		{env("FALLBACK", "false"), nil},
+		{env("TELEGRAM_SECRETS", "bot:t,123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0"), []string{"GATEWAY_TELEGRAM_SECRETS, entry 2 has the form of a token from BotFather: expected the name of the bot, a colon and the secret_token that you give to setWebhook"}},
 		{env("SYNC", "interval"), []string{"GATEWAY_SYNC is interval: a power cut can lose events that were answered 200"}},
 		{env("META_APP_SECRET", "hunter2"), []string{"GATEWAY_META_APP_SECRET is not a setting, did you mean GATEWAY_META_APP_SECRETS?"}},
 		{env("VERIFY_TOKEN", "hunter2"), []string{"GATEWAY_VERIFY_TOKEN is not a setting, did you mean GATEWAY_META_VERIFY_TOKEN?"}},

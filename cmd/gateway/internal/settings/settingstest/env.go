@@ -43,6 +43,7 @@ func SecretEnv() map[string]string {
 		"META_APP_SECRETS", Secret+"a,"+Secret+"b",
 		"META_VERIFY_TOKEN", Secret,
 		"TELEGRAM_SECRETS", "bot:"+Secret,
+		"FORWARD", "meta=https://u:"+Secret+"@bot/"+Secret,
 		"NATS_URL", "nats://u:"+Secret+"@a:4222,nats://"+Secret+"@b:4222",
 		"NATS_USER", "u",
 		"NATS_PASSWORD", Secret,

@@ -1,0 +1,54 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/forward"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
+)
+
+// forwardTargets returns the existing bots of the settings.
+func forwardTargets(s *settings.Settings) (targets []forward.Target) {
+	for _, entry := range s.Forward {
+		webhook, bot, address := settings.CutForward(entry.Reveal())
+		targets = append(targets, forward.Target{Webhook: webhook, Account: bot, URL: address})
+	}
+	return targets
+}
+
+// forwardedWebhooks returns the names of the webhooks that have an existing bot.
+func forwardedWebhooks(s *settings.Settings) (names []string) {
+	for _, t := range forwardTargets(s) {
+		names = append(names, t.Name())
+	}
+	return names
+}
+
+// startForwarder forwards from the store in which deliveries are stored: with a relay that
+// is the one on this machine.
+func (g *gateway) startForwarder() error {
+	targets := forwardTargets(g.settings)
+	metrics, err := forward.NewMetrics(g.registry, targets)
+	if err != nil || len(targets) == 0 {
+		return err
+	}
+	f := forward.Start(forward.Config{
+		Targets: targets, MaxAge: g.settings.ForwardMaxAge,
+		Streams: g.publisher.Monitor(), Store: g.publisher, Metrics: metrics, Log: g.log,
+	})
+	g.onStop("forwarder", func(ctx context.Context) error {
+		// The rest of the time is for the store, which is stopped after it.
+		if deadline, ok := ctx.Deadline(); ok {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+			defer cancel()
+		}
+		return f.Close(ctx)
+	})
+	g.secrets.OnChange(func(*settings.Settings) error {
+		return errors.New("it is read only at the start: restart the gateway")
+	}, "GATEWAY_FORWARD")
+	return nil
+}
