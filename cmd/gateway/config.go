@@ -14,7 +14,7 @@ func newConfigCmd() *cobra.Command {
 	var markdown, changed bool
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "Print every setting: variable, current value, default, type and meaning",
+		Short: "Print every setting with its current value and meaning",
 		Long: "  gateway config\n  gateway config --changed\n\n" +
 			"Prints every setting and its current value. Secrets are masked. If something is wrong, all\n" +
 			"problems are printed after the settings, and the exit status is 2.",

@@ -94,6 +94,11 @@ func runDemo(ctx context.Context, s *settings.Settings, stdout, stderr io.Writer
 }
 
 func showDemo(ctx context.Context, s *settings.Settings, at server.Addresses, ownBot bool, w io.Writer) (err error) {
+	defer func() {
+		if ctx.Err() != nil {
+			err = nil // Ctrl-C, which is how the demo ends
+		}
+	}()
 	if ownBot { // gateway send in this directory finds it
 		remove, err := s.StoreDemoBot()
 		if err != nil {
@@ -119,9 +124,6 @@ func showDemo(ctx context.Context, s *settings.Settings, at server.Addresses, ow
 	fmt.Fprint(w, demoEnd)
 	for err == nil {
 		err = events.show(ctx, w)
-	}
-	if ctx.Err() != nil {
-		return nil // Ctrl-C, which is how the demo ends
 	}
 	return err
 }

@@ -40,7 +40,7 @@ func newForgetCmd() *cobra.Command {
 			"not be. Copies that consumers made, logs and backups are not erased.",
 		Example: "  gateway forget messenger:682498171943165:1254459154682919\n" +
 			"  gateway forget --yes messenger:682498171943165:1254459154682919\n" +
-			"  gateway forget --platform whatsapp --user 16505551234    # to every phone number of yours",
+			"  gateway forget --platform whatsapp --user 16505551234  # any account",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.prepare(cmd, args); err != nil {
 				return err

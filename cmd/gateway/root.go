@@ -46,6 +46,7 @@ func newRootCmd() *cobra.Command {
 		newHealthCmd(),
 		newVersionCmd(),
 	)
+	setHelp(root)
 	return root
 }
 

@@ -69,6 +69,20 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+func TestHelpFitsTheTerminal(t *testing.T) {
+	for _, cmd := range append(newRootCmd().Commands(), newRootCmd()) {
+		_, stdout, _ := runGateway(append(strings.Fields(cmd.CommandPath())[1:], "--help")...)
+		if !strings.Contains(stdout, "Usage:") {
+			t.Errorf("%s has no help: %s", cmd.CommandPath(), stdout)
+		}
+		for line := range strings.Lines(stdout) {
+			if n := len([]rune(strings.TrimRight(line, "\n"))); n > lineWidth {
+				t.Errorf("%s --help: %d columns: %s", cmd.CommandPath(), n, line)
+			}
+		}
+	}
+}
+
 func TestHelpOfUnknownCommand(t *testing.T) {
 	for _, args := range []string{"rotate --help", "--help rotate", "rotate -h"} {
 		status, stdout, stderr := runGateway(strings.Fields(args)...)

@@ -50,7 +50,7 @@ func newSendCmd() *cobra.Command {
 			"Platforms and the kinds of clicks that they have:\n" + kindsHelp() + "\n" +
 			"  Messenger also has test: the sample of the Test button in Meta's dashboard.",
 		Example: "  gateway send --payload plan:enterprise\n" +
-			"  gateway send --platform instagram --kind quick_reply --payload confirm:yes --title Yes\n" +
+			"  gateway send --platform instagram --kind quick_reply --payload confirm:yes\n" +
 			"  gateway send --kind referral --ref spring_sale\n" +
 			"  gateway send --payload rate:5 --count 100 --rate 10\n" +
 			"  gateway send --file body.json",

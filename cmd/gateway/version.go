@@ -23,7 +23,7 @@ const unknownBuild = "unknown"
 func newVersionCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version, the commit, and the versions of Go and the NATS libraries",
+		Short: "Print the versions of the gateway, Go and the NATS libraries",
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return printVersion(cmd.OutOrStdout()) },
 	}
