@@ -167,7 +167,7 @@ func TestNoSecrets(t *testing.T) {
 	if !strings.Contains(all, "4711") || !strings.Contains(all, "815") || !strings.Contains(all, "X-Telegram-Bot-Api-Secret-Token") || len(secret) < 10 {
 		t.Fatalf("not what was delivered (%q): %s", secret, all)
 	}
-	_, status := c.do("GET", "/api/status", "")
+	_, status := c.do("GET", "/api/page", "")
 	for _, text := range []string{secret, testSecret, testToken, "a-verify-token"} {
 		if strings.Contains(all+status+c.log.String(), text) {
 			t.Errorf("%q is shown", text)

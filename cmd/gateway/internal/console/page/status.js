@@ -94,7 +94,7 @@ function draw(s) {
 
 async function refresh() {
   try {
-    current = await get('status')
+    current = await get('page')
     draw(current)
     for (const listener of listeners) listener(current)
   } catch (error) {
