@@ -129,21 +129,32 @@ const (
 func TestFast(t *testing.T) {
 	g := startGateway(t)
 	best := 1 << 20
-	for range 10 {
-		p := open(t, g, desktop, "/")
-		p.waitText("#empty", "/webhooks/meta")
-		usable, err := strconv.Atoi(p.js("Math.round(performance.getEntriesByName('usable')[0].startTime)"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		best = min(best, usable)
-		weight, err := strconv.Atoi(p.js("[...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')].reduce((sum, entry) => sum + entry.encodedBodySize, 0)"))
-		if err != nil || weight < 10_000 || weight > maxWeight {
-			t.Errorf("the page weighs %d bytes (%v), at most %d expected", weight, err, maxWeight)
-		}
+	for range 8 {
+		// Each tab is closed before the next: a browser has six connections to a server.
+		t.Run("open", func(t *testing.T) {
+			usable, weight := measure(open(t, g, desktop, "/"))
+			best = min(best, usable)
+			if weight < 10_000 || weight > maxWeight {
+				t.Errorf("the page weighs %d bytes, at most %d expected", weight, maxWeight)
+			}
+		})
 	}
 	t.Logf("usable after %d ms", best)
 	if best > maxUsable {
 		t.Errorf("usable after %d ms, at most %d expected", best, maxUsable)
 	}
+}
+
+// measure returns when the page was usable, in milliseconds, and how many bytes it loaded.
+func measure(p *tab) (usable, weight int) {
+	p.waitText("#empty", "/webhooks/meta")
+	var err error
+	if usable, err = strconv.Atoi(p.js("Math.round(performance.getEntriesByName('usable')[0].startTime)")); err != nil {
+		p.t.Fatal(err)
+	}
+	weight, err = strconv.Atoi(p.js("[...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')].reduce((sum, entry) => sum + entry.encodedBodySize, 0)"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return usable, weight
 }
