@@ -20,6 +20,8 @@
 # make examples the examples, README and guide, and the documents for tools, with a real
 #               gateway, Node and Python
 # make helm     the Helm chart: lint, rendering, and checks of what comes out
+# make console  the console in a real browser, and its screenshots in bin/console; needs
+#               Chromium, and npm for axe-core
 # make helm-rules  copies the rules of Prometheus into the chart
 
 GO       ?= go
@@ -233,3 +235,27 @@ node:
 	@if command -v node && command -v npm && command -v python3; then exit 0; fi >/dev/null; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get -q update && apt-get -q install -y --no-install-recommends nodejs npm python3 || true; fi
+
+# The console in Chromium. CONSOLE=optional as above. Screenshots of every view are in
+# bin/console; the one of the README is copied from there by make console-image.
+CONSOLE ?= required
+AXE      = axe-core@4.14.1
+
+.PHONY: console console-image chromium
+
+console: chromium
+	@rm -rf bin/console && mkdir -p bin/console
+	@if command -v npm >/dev/null; then npm pack --silent --pack-destination bin/console $(AXE) >/dev/null && tar -xzf bin/console/axe-core-*.tgz -C bin/console package/axe.min.js; fi || true
+	CONSOLE=$(CONSOLE) AXE=$(CURDIR)/bin/console/package/axe.min.js SCREENSHOTS=$(CURDIR)/bin/console \
+		$(GO) -C cmd/gateway/internal/console/browser test -count 1 -v -timeout 15m ./...
+	$(GO) -C cmd/gateway/internal/console/browser vet ./...
+	$(GO) -C cmd/gateway/internal/console/browser run $(STATICCHECK) ./...
+	$(GO) -C cmd/gateway/internal/console/browser mod tidy -diff
+
+console-image: console
+	cp bin/console/readme.png docs/img/console.png
+
+chromium:
+	@if command -v chromium >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -q update && apt-get -q install -y --no-install-recommends chromium fonts-dejavu || true; fi

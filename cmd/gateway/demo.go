@@ -81,7 +81,7 @@ func runDemo(ctx context.Context, s *settings.Settings, stdout, stderr io.Writer
 	defer cancel()
 	shown := make(chan error, 1)
 	log := logging.New(stderr, logging.Options{Level: s.LogLevel, Format: s.LogFormat})
-	err := server.Run(ctx, s, log, server.Options{Version: buildVersion(), Started: func(at server.Addresses) {
+	err := server.Run(ctx, s, log, server.Options{Version: buildVersion(), WatchDeliveries: true, Started: func(at server.Addresses) {
 		go func() {
 			shown <- showDemo(ctx, s, at, ownBot, stdout)
 			cancel()
@@ -106,7 +106,7 @@ func showDemo(ctx context.Context, s *settings.Settings, at server.Addresses, ow
 		}
 		defer func() { _ = remove() }()
 	}
-	fmt.Fprintf(w, "postback-gateway is up.\n  webhook  %s/webhooks/meta\n  NATS     %s  stream %s\n  metrics  %s/metrics\n\n",
+	fmt.Fprintf(w, "postback-gateway is up.\n  webhook  %s/webhooks/meta\n  NATS     %s  stream %s\n  console  %s\n\n",
 		at.Webhook, at.NATS, s.Stream, at.Admin)
 	events, err := newDemoReader(ctx, s, at)
 	if err != nil {

@@ -50,7 +50,7 @@ var files embed.FS
 func New(ring *Ring, cfg Config) *Console {
 	c := &Console{Config: cfg, ring: ring, mux: http.NewServeMux()}
 	c.mux.Handle("GET /{$}", Assets())
-	c.mux.HandleFunc("GET /api/status", c.status)
+	c.mux.HandleFunc("GET /api/page", c.status)
 	c.mux.HandleFunc("GET /api/deliveries/live", c.live)
 	c.mux.HandleFunc("GET /api/deliveries/{seq}", c.detail)
 	c.mux.HandleFunc("POST /api/deliveries/{seq}/reveal", action(c.reveal))

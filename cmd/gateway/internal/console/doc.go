@@ -7,7 +7,8 @@
 //	mask.go     hides what is personal, and secrets
 //	live.go     GET  /api/deliveries/live: the list, as server-sent events
 //	detail.go   GET  /api/deliveries/{seq}, POST …/reveal: one delivery
-//	status.go   GET  /api/status
+//	status.go   GET  /api/page: the strip, and what the page has to know
+//	metrics.go  what the status reads from the gateway's own metrics
 //	try.go      POST /api/try/preview, /api/try/send
 //	page/       the page itself: plain HTML, CSS and modules, without a build step
 //

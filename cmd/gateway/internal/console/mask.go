@@ -99,6 +99,7 @@ func (m masker) print(value []byte) string {
 	for {
 		token, err := dec.ReadToken()
 		if err != nil {
+			finish(enc)
 			return m.end(out.String(), value, err)
 		}
 		parent, length := dec.StackIndex(dec.StackDepth())
@@ -117,15 +118,31 @@ func (m masker) print(value []byte) string {
 
 // end says how a text ends that is not JSON up to its end.
 func (m masker) end(text string, value []byte, err error) string {
+	value = bytes.TrimSpace(value)
+	isText := len(value) > 0 && value[0] != '{' && value[0] != '['
 	switch {
 	case errors.Is(err, io.EOF):
 		return text
-	case !m.reveal:
-		return text + "\n(not JSON from here on: masked)"
-	case len(text) > 0 || hasSecret(value):
-		return text + "\n(not JSON from here on: not shown)"
-	default:
+	case m.reveal && isText && !hasSecret(value):
 		return strings.ToValidUTF8(string(value), "\uFFFD")
+	default:
+		return strings.TrimSpace(text + "\n(not JSON from here on: not shown)")
+	}
+}
+
+// finish closes what is open, so that the encoder writes everything that it has.
+func finish(enc *jsontext.Encoder) {
+	for enc.StackDepth() > 0 {
+		kind, length := enc.StackIndex(enc.StackDepth())
+		end := jsontext.EndArray
+		if kind == '{' {
+			if end = jsontext.EndObject; length%2 == 1 {
+				_ = enc.WriteToken(jsontext.Null) // the value of the last name is missing
+			}
+		}
+		if enc.WriteToken(end) != nil {
+			return
+		}
 	}
 }
 
@@ -160,7 +177,7 @@ func (m masker) value(path []string, text string) string {
 		}
 	}
 	switch {
-	case secretMembers[strings.ToLower(name)]:
+	case slices.ContainsFunc(path, func(name string) bool { return secretMembers[strings.ToLower(name)] }):
 		return secretText
 	case m.reveal || m.accounts[text] || text == "":
 		return text

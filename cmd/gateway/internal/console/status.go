@@ -1,14 +1,10 @@
 package console
 
 import (
-	"cmp"
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
-
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/schema"
@@ -23,6 +19,8 @@ type status struct {
 	Rejections []rejection    `json:"rejections"`
 	Handshakes int            `json:"handshakes"`
 	Totals     map[string]int `json:"totals"` // events by outcome, since the start
+	Store      store          `json:"store"`
+	Consumers  []consumer     `json:"consumers"` // durable ones, the furthest behind first
 
 	Root        string        `json:"root"`
 	Stream      string        `json:"stream"`
@@ -36,6 +34,23 @@ type status struct {
 type callback struct {
 	Platform string `json:"platform"`
 	Path     string `json:"path"`
+}
+
+// store is how full the stream and the disk are; 0 is unknown or without a limit.
+type store struct {
+	Events    float64 `json:"events"`
+	Bytes     float64 `json:"bytes"`
+	Limit     float64 `json:"limit"`
+	DiskFree  float64 `json:"diskFree"`
+	DiskSize  float64 `json:"diskSize"`
+	Unclaimed float64 `json:"unclaimed"` // subjects that no consumer asks for
+}
+
+// consumer is how far a durable consumer is behind.
+type consumer struct {
+	Name    string  `json:"name"`
+	Pending float64 `json:"pending"`
+	Lag     float64 `json:"lag"` // seconds
 }
 
 type account struct {
@@ -59,7 +74,7 @@ func (c *Console) status(w http.ResponseWriter, r *http.Request) {
 	s := status{
 		Version: c.Version, Now: time.Now(), Rejections: c.ring.tally.list(time.Now()),
 		Root: c.Root, Stream: c.Stream, NATS: c.NATS, VerifyToken: c.VerifyToken, Totals: map[string]int{},
-		NotReady: []string{}, Accounts: []account{}, Callbacks: []callback{{schema.UnknownPlatform, c.Webhook + "/webhooks/meta"}},
+		NotReady: []string{}, Consumers: []consumer{}, Accounts: []account{}, Callbacks: []callback{{schema.UnknownPlatform, c.Webhook + "/webhooks/meta"}},
 	}
 	if err := c.Ready(ctx); err != nil {
 		s.NotReady = strings.Split(err.Error(), "\n")
@@ -68,7 +83,8 @@ func (c *Console) status(w http.ResponseWriter, r *http.Request) {
 		s.Callbacks = append(s.Callbacks, callback{schema.Telegram, c.Webhook + "/webhooks/telegram/" + bot})
 	}
 	s.Platforms = c.platforms()
-	s.count(c.Metrics.Gather())
+	families, _ := c.Metrics.Gather() // without what could not be gathered
+	s.read(families)
 	respond(w, s)
 }
 
@@ -85,38 +101,6 @@ func (c *Console) platforms() []tryPlatform {
 			t.Why = err.Error()
 		}
 		all = append(all, t)
-	}
-	return all
-}
-
-// count reads the gateway's own metrics. Those that could be gathered are used, whatever
-// happened to the others.
-func (s *status) count(families []*dto.MetricFamily, _ error) {
-	for _, family := range families {
-		for _, m := range family.GetMetric() {
-			label := labels(m)
-			switch family.GetName() {
-			case "gateway_last_event_timestamp_seconds":
-				at := time.UnixMilli(int64(m.GetGauge().GetValue() * 1000))
-				s.Accounts = append(s.Accounts, account{label["platform"], label["account"], at})
-			case "gateway_events_total":
-				s.Totals[label["outcome"]] += int(m.GetCounter().GetValue())
-			case "gateway_http_requests_total":
-				if strings.HasSuffix(label["handler"], "_handshake") && label["code"] == "200" {
-					s.Handshakes += int(m.GetCounter().GetValue())
-				}
-			}
-		}
-	}
-	slices.SortFunc(s.Accounts, func(a, b account) int {
-		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Account, b.Account))
-	})
-}
-
-func labels(m *dto.Metric) map[string]string {
-	all := make(map[string]string)
-	for _, pair := range m.GetLabel() {
-		all[pair.GetName()] = pair.GetValue()
 	}
 	return all
 }

@@ -28,8 +28,8 @@ const (
 // one, and a NATS_URL or LOG_LEVEL of another program would configure the gateway.
 type Settings struct {
 	Listen      string `envconfig:"GATEWAY_LISTEN" default:":8080" format:"address" desc:"The public listener: the webhooks. If this is not set and PORT is, as on many hosts, it is :PORT."`
-	AdminListen string `envconfig:"GATEWAY_ADMIN_LISTEN" default:"127.0.0.1:8081" format:"address" desc:"The admin listener: metrics, health, profiles. Do not make it public. On a loopback address it accepts only the hosts localhost and 127.0.0.1."`
-	AdminToken  Secret `envconfig:"GATEWAY_ADMIN_TOKEN" ignored:"true" format:"token" desc:"Token that the admin listener requires (Authorization: Bearer) if it is not on a loopback address, except for /metrics, /healthz and /readyz. Without a token everything else is answered 403 there."`
+	AdminListen string `envconfig:"GATEWAY_ADMIN_LISTEN" default:"127.0.0.1:8081" format:"address" desc:"The admin listener: the console, metrics, health, profiles. Do not make it public. On a loopback address it accepts only the hosts localhost and 127.0.0.1."`
+	AdminToken  Secret `envconfig:"GATEWAY_ADMIN_TOKEN" ignored:"true" format:"token" desc:"Token that the admin listener requires (Authorization: Bearer, or the login page of the console) if it is not on a loopback address, except for /metrics, /healthz and /readyz. Without a token everything else is answered 403 there."`
 	DataDir     string `envconfig:"GATEWAY_DATA_DIR" default:"./data" format:"directory" desc:"Where the embedded server stores events, and where the gateway keeps the secrets that it generated. Only one process can use it."`
 
 	MetaAppSecrets    []Secret `envconfig:"GATEWAY_META_APP_SECRETS" ignored:"true" format:"token" desc:"App secrets from Meta's App Dashboard. A delivery must be signed with one of them: list the old and the new one while you change it. Without any, a random secret is generated and kept in the data directory."`

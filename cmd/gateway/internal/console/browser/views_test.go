@@ -66,6 +66,12 @@ func TestScreenshots(t *testing.T) {
 				p := busy(t, l)
 				view.show(p)
 				p.shoot(view.name + "-" + l.String())
+				if p.js("!document.querySelector('#drawer').hidden && innerWidth > 700 && document.querySelector('#drawer').getBoundingClientRect().top < document.querySelector('main').getBoundingClientRect().bottom - 1") == "true" {
+					t.Errorf("%s: the drawer covers the list", view.name)
+				}
+				if view.name == "try" && p.js("document.querySelector('.becomes').getBoundingClientRect().top >= document.querySelector('.compose').getBoundingClientRect().bottom || innerWidth > 700") != "true" {
+					t.Error("the parts of Try overlap")
+				}
 				if width := p.js("document.documentElement.scrollWidth"); width != strconv.FormatInt(l.width, 10) {
 					t.Errorf("%s: the page is %s px wide", view.name, width)
 				}
@@ -75,6 +81,13 @@ func TestScreenshots(t *testing.T) {
 			p.shoot("empty-" + l.String())
 		})
 	}
+}
+
+// TestImage takes the image of the README: the demo as a reader sees it, and one delivery
+// that was rejected.
+func TestImage(t *testing.T) {
+	p := busy(t, look{1280, false})
+	p.shoot("readme")
 }
 
 // TestAccessible: axe finds nothing serious in any view.
@@ -109,28 +122,39 @@ func TestAccessible(t *testing.T) {
 
 const (
 	maxWeight = 150_000 // of everything that the page loads, in bytes
-	maxUsable = 300     // milliseconds until the page answers, on a machine that is not busy
+	maxUsable = 300     // milliseconds until the page answers; the best of several, because machines are busy
 )
 
 // TestFast: the page is light and usable at once.
 func TestFast(t *testing.T) {
 	g := startGateway(t)
 	best := 1 << 20
-	for range 5 {
-		p := open(t, g, desktop, "/")
-		p.waitText("#empty", "/webhooks/meta")
-		usable, err := strconv.Atoi(p.js("Math.round(performance.getEntriesByName('usable')[0].startTime)"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		best = min(best, usable)
-		weight, err := strconv.Atoi(p.js("[...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')].reduce((sum, entry) => sum + entry.encodedBodySize, 0)"))
-		if err != nil || weight < 10_000 || weight > maxWeight {
-			t.Errorf("the page weighs %d bytes (%v), at most %d expected", weight, err, maxWeight)
-		}
+	for range 8 {
+		// Each tab is closed before the next: a browser has six connections to a server.
+		t.Run("open", func(t *testing.T) {
+			usable, weight := measure(open(t, g, desktop, "/"))
+			best = min(best, usable)
+			if weight < 10_000 || weight > maxWeight {
+				t.Errorf("the page weighs %d bytes, at most %d expected", weight, maxWeight)
+			}
+		})
 	}
 	t.Logf("usable after %d ms", best)
 	if best > maxUsable {
 		t.Errorf("usable after %d ms, at most %d expected", best, maxUsable)
 	}
+}
+
+// measure returns when the page was usable, in milliseconds, and how many bytes it loaded.
+func measure(p *tab) (usable, weight int) {
+	p.waitText("#empty", "/webhooks/meta")
+	var err error
+	if usable, err = strconv.Atoi(p.js("Math.round(performance.getEntriesByName('usable')[0].startTime)")); err != nil {
+		p.t.Fatal(err)
+	}
+	weight, err = strconv.Atoi(p.js("[...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')].reduce((sum, entry) => sum + entry.encodedBodySize, 0)"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return usable, weight
 }

@@ -70,7 +70,7 @@ function drawEmpty() {
   if (all.length > 0) {
     empty.replaceChildren(el('h2', {}, 'No delivery matches'), el('p', {}, `${count(all.length)} others are in the list.`),
       el('button', { click: () => setQuery('') }, 'Clear the search'))
-  } else if (status() && !empty.childElementCount) {
+  } else if (status() && info.since && !empty.childElementCount) { // from now on nothing is missed
     empty.replaceChildren(...lesson(status()))
   }
 }

@@ -33,6 +33,37 @@ function follow(event) {
   go({ view: '', d: '', q: 'outcome:rejected' })
 }
 
+const percent = (part, whole) => `${Math.round(100 * part / whole)} %`
+
+// The strip calls these a problem.
+const nearlyFull = 0.9
+const behind = 60 // seconds
+
+function storeProblems({ store, consumers }) {
+  const found = []
+  if (store.limit > 0 && store.bytes > nearlyFull * store.limit) {
+    found.push(problem(`The stream is ${percent(store.bytes, store.limit)} full`,
+      'Near the limit only events are purged that every durable consumer has acknowledged. Let the consumers catch up, or raise GATEWAY_STREAM_MAX_BYTES.'))
+  }
+  if (store.diskSize > 0 && store.diskFree < (1 - nearlyFull) * store.diskSize) {
+    found.push(problem(`The disk of the data directory is ${percent(store.diskSize - store.diskFree, store.diskSize)} full`, 'Free some space or move the data directory to a larger disk.'))
+  }
+  for (const consumer of consumers.filter(({ lag, pending }) => lag > behind && pending > 0)) {
+    found.push(problem(`Consumer ${consumer.name} is ${count(consumer.pending)} events behind`,
+      `The oldest of them is ${Math.round(consumer.lag / 60)} min old. See that the service runs and acknowledges what it receives.`))
+  }
+  return found
+}
+
+function storeLine({ store, consumers }) {
+  const parts = []
+  if (store.limit > 0) parts.push(`stream ${percent(store.bytes, store.limit)} full`)
+  if (store.diskSize > 0) parts.push(`disk ${percent(store.diskSize - store.diskFree, store.diskSize)} full`)
+  parts.push(consumers.length === 0 ? 'no durable consumer' : `${count(consumers.length)} durable ${consumers.length === 1 ? 'consumer' : 'consumers'}`)
+  if (store.unclaimed > 0) parts.push(`${count(store.unclaimed)} ${store.unclaimed === 1 ? 'subject' : 'subjects'} unclaimed (gateway unclaimed lists them)`)
+  return parts.join(' · ')
+}
+
 function accounts(all) {
   if (all.length === 0) return null
   const shown = all.slice(0, shownAccounts).map((account) => el('li', {},
@@ -48,6 +79,7 @@ function draw(s) {
   pill.textContent = isReady ? '● ready' : '✗ not ready'
   const problems = [
     ...s.notReady.map((line) => problem('No event can be stored', line)),
+    ...storeProblems(s),
     ...rejections(s.rejections),
   ]
   const stored = s.totals.stored ?? 0
@@ -56,13 +88,13 @@ function draw(s) {
     : s.handshakes > 0 ? 'Meta has verified the callback URL; no event has arrived yet' : 'No event has arrived yet'
   byId('strip').replaceChildren(
     ...(problems.length ? [el('ul', { class: 'problems' }, ...problems)] : []),
-    el('div', { class: 'quiet-line' }, el('span', {}, quiet), accounts(s.accounts) ?? ''))
+    el('div', { class: 'quiet-line' }, el('span', {}, quiet), el('span', {}, storeLine(s)), accounts(s.accounts) ?? ''))
   byId('version').textContent = `version ${s.version}`
 }
 
 async function refresh() {
   try {
-    current = await get('status')
+    current = await get('page')
     draw(current)
     for (const listener of listeners) listener(current)
   } catch (error) {
