@@ -1,4 +1,3 @@
-// Package analytics counts what people do, from the stored events.
 package analytics
 
 import (

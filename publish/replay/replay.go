@@ -1,4 +1,3 @@
-// Package replay has a consumer receive stored events again.
 package replay
 
 import (

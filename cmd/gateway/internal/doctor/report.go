@@ -1,4 +1,3 @@
-// Package doctor finds out what is wrong between a page and its consumers.
 package doctor
 
 import (

@@ -1,0 +1,3 @@
+// Package replay has a consumer receive stored events again: it resets the consumer, so
+// nothing is published twice.
+package replay
