@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -23,7 +22,7 @@ type Publisher struct {
 	sender   stream.Sender
 	breaker  *breaker
 	recovery *recovery
-	group    *groupSync // nil if an acknowledgement is enough
+	group    *groupSync // nil if the server syncs by itself
 	fatal    chan error // holds one
 
 	mu         sync.RWMutex // guards closing against the start of a publish
@@ -50,12 +49,10 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, reg prometheus.R
 	p := &Publisher{cfg: cfg, metrics: m, fatal: make(chan error, 1)}
 	if cfg.Sync != nil {
 		p.group = newGroupSync(cfg.Sync, m.observeSync, p.syncFailed)
-	} else if cfg.Check != nil {
-		p.group = newGroupSync(cfg.Check, func(time.Duration, int) {}, p.syncFailed)
 	}
 	p.monitor, err = monitor.Open(ctx, monitor.Config{
 		NATS: cfg.Config, Streams: cfg.Settings, AckTimeout: cfg.AckTimeout, DataDir: cfg.DataDir,
-		Use: "stored", Fatal: p.fail, Purged: p.waitForSync, Store: m.store, Servers: cfg.ServerMetrics, Log: logger,
+		Use: "stored", Fatal: p.fail, Purged: p.waitUntilDurable, Store: m.store, Servers: cfg.ServerMetrics, Log: logger,
 	})
 	if err != nil {
 		return nil, err
