@@ -103,7 +103,8 @@ func newTestServer(t testing.TB, edit func(*Config)) *testServer {
 }
 
 func signatureOf(secret string, body []byte) string {
-	return signatureScheme + hex.EncodeToString(sign([]byte(secret), body))
+	sum := newSigningKey(secret).sign(body)
+	return signatureScheme + hex.EncodeToString(sum[:])
 }
 
 type answer struct {
