@@ -19,7 +19,7 @@ type Publisher struct {
 	cfg      Config
 	metrics  *metrics
 	monitor  *monitor.Monitor
-	sender   stream.Sender
+	sender   *stream.Sender
 	breaker  *breaker
 	recovery *recovery
 	group    *groupSync // nil if the server syncs by itself
@@ -60,7 +60,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, reg prometheus.R
 	p.recovery = &recovery{monitor: p.monitor, log: logger}
 	p.breaker = newBreaker(cfg.AckTimeout, p.recovery.breakerChanged)
 	p.recovery.breaker = p.breaker
-	p.sender = stream.Sender{Conn: p.monitor.Conn, Acknowledged: p.breaker.succeeded}
+	p.sender = &stream.Sender{Conn: p.monitor.Conn, AckTimeout: cfg.AckTimeout, Acknowledged: p.breaker.succeeded}
 	p.monitor.Every(recoveryInterval, "", p.recovery.run)
 	return p, nil
 }
