@@ -17,7 +17,7 @@ const LargestBody = readBudget
 const (
 	// firstRead is how much every request can send at once, in bytes. Nearly all
 	// deliveries fit. Buffers of this size are reused.
-	firstRead = 16 << 10
+	firstRead = 4 << 10
 	// readBudget limits the memory of all bodies together beyond their firstRead, in
 	// bytes. Senders are not authenticated yet, so a body reserves only as much as has
 	// arrived. Large deliveries never block small ones.

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"bytes"
-	"crypto/hmac"
 	"unicode/utf8"
 )
 
@@ -25,10 +24,10 @@ func canDiagnose(body []byte) bool {
 
 // diagnose returns the reason why a signature does not match. It is only called for
 // requests that are rejected.
-func diagnose(keys [][]byte, signature digest, body []byte) *rejection {
+func diagnose(keys []*signingKey, signature digest, body []byte) *rejection {
 	for _, original := range metaWritings(body) {
 		for _, key := range keys {
-			if hmac.Equal(sign(key, original), signature[:]) {
+			if key.signed(original, signature) {
 				return rejectReencoded
 			}
 		}

@@ -185,16 +185,35 @@ func (w *walker) object(member func(name string) error) error {
 		return err
 	}
 	for w.dec.PeekKind() != '}' {
-		name, err := w.dec.ReadToken()
+		name, err := w.name()
 		if err != nil {
 			return err
 		}
-		if err := member(name.String()); err != nil {
+		if err := member(name); err != nil {
 			return err
 		}
 	}
 	_, err := w.dec.ReadToken()
 	return err
+}
+
+// usualNames are the names in the envelopes of nearly all deliveries.
+var usualNames = map[string]string{
+	`"object"`: "object", `"entry"`: "entry", `"id"`: "id", `"time"`: "time",
+	`"messaging"`: listMessaging, `"changes"`: listChanges, `"field"`: "field", `"value"`: "value",
+}
+
+// name reads the name of a member. It allocates nothing for a usual one.
+func (w *walker) name() (string, error) {
+	quoted, err := w.dec.ReadValue()
+	if err != nil {
+		return "", err
+	}
+	if name, usual := usualNames[string(quoted)]; usual {
+		return name, nil
+	}
+	name, _ := jsontext.AppendUnquote(nil, quoted) // the error is about invalid UTF-8, which is replaced
+	return string(name), nil
 }
 
 // array calls element for every element of the next array. It has to read the element.

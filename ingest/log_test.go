@@ -168,9 +168,15 @@ func TestDeliveryLineOfRefusals(t *testing.T) {
 	ts.onlyLine(t).check(t, `{"accepted":0,"account":"shop_bot","duplicates":0,"ignored":0,"level":"WARN","outcome":"refused",`+
 		`"platform":"telegram","reason":"the body is larger than this gateway takes","rejected":0,"status":413}`)
 
-	ts.slots <- struct{}{} // somebody else is inside
-	ts.post(t, []byte(okPostback), nil).check(t, 503, errBusy.Detail)
-	<-ts.slots
+	if err := ts.slots.take(); err != nil { // somebody else is inside
+		t.Fatal(err)
+	}
+	for range maxWaiting {
+		ts.slots.waiting <- struct{}{}
+	}
+	for range 3 { // at once, so there is one line
+		ts.post(t, []byte(okPostback), nil).check(t, 503, errBusy.Detail)
+	}
 	ts.onlyLine(t).check(t, `{"accepted":0,"account":"","duplicates":0,"ignored":0,"level":"WARN","outcome":"refused",`+
 		`"platform":"meta","reason":"too many requests in flight; deliver again","rejected":0,"status":503}`)
 }

@@ -16,6 +16,8 @@ type metrics struct {
 	requests          *prometheus.CounterVec
 	requestDuration   *prometheus.HistogramVec
 	inFlight          prometheus.Gauge
+	slotWaiting       prometheus.Gauge
+	slotWait          prometheus.Histogram
 	signatureFailures *prometheus.CounterVec
 	signatureVerified *prometheus.CounterVec
 	events            *prometheus.CounterVec
@@ -34,6 +36,11 @@ func newMetrics(reg prometheus.Registerer, labelLimit int) *metrics {
 			"Time from the request's header to the answer.", prometheus.DefBuckets, "handler", "code"),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gateway_in_flight_requests", Help: "Deliveries being worked on now, from when their signature was verified."}),
+		slotWaiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "gateway_slot_waiting_requests", Help: "Deliveries that wait now because GATEWAY_MAX_IN_FLIGHT others are being worked on."}),
+		slotWait: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "gateway_slot_wait_seconds", Help: "How long deliveries waited for others to finish, if they had to.",
+			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5}}),
 		signatureFailures: counter("gateway_signature_failures_total",
 			"Requests refused because of their signature, by the reason.", "platform", "reason"),
 		signatureVerified: counter("gateway_signature_verified_total",
@@ -49,7 +56,7 @@ func newMetrics(reg prometheus.Registerer, labelLimit int) *metrics {
 		prefixes: newLimitedLabel(labelLimit),
 		accounts: newLimitedLabel(labelLimit),
 	}
-	reg.MustRegister(m.requests, m.requestDuration, m.inFlight, m.signatureFailures, m.signatureVerified,
+	reg.MustRegister(m.requests, m.requestDuration, m.inFlight, m.slotWaiting, m.slotWait, m.signatureFailures, m.signatureVerified,
 		m.events, m.clicks, m.eventAge, m.lastEvent)
 	return m
 }

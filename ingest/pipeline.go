@@ -119,16 +119,10 @@ func (s *Server) process(ctx context.Context, r *request, d *delivery, received 
 			d.storeErr = err
 		}
 	}()
-	select {
-	case s.slots <- struct{}{}:
-	default: // the platform delivers again; in a queue it would only wait for its timeout
-		return errBusy
+	if err := s.slots.take(); err != nil {
+		return err
 	}
-	s.metrics.inFlight.Inc()
-	defer func() {
-		s.metrics.inFlight.Dec()
-		<-s.slots
-	}()
+	defer s.slots.release()
 	body, err := s.decompress(r, received)
 	if err != nil {
 		return err
@@ -178,7 +172,11 @@ func (s *Server) publish(ctx context.Context, d *delivery) error {
 // respond writes the log line and ends the span of a delivery. It answers 200 if err
 // is nil; otherwise err is returned as what to answer.
 func (s *Server) respond(ctx context.Context, w http.ResponseWriter, d *delivery, err error) error {
-	s.logDelivery(ctx, d, err)
+	if err == errBusy { // at the rate of an overload
+		s.busyLog.Do(func() { s.logDelivery(ctx, d, err) })
+	} else {
+		s.logDelivery(ctx, d, err)
+	}
 	if d.span != nil {
 		d.endSpan(err)
 	}

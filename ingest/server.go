@@ -28,8 +28,9 @@ type Config struct {
 	// MaxBodyBytes is the size of the largest body that is accepted; at most
 	// LargestBody.
 	MaxBodyBytes int64
-	// MaxInFlight is how many deliveries are processed at once. Unauthenticated
-	// requests never occupy a slot.
+	// MaxInFlight is how many deliveries are processed at once. Further ones wait for a
+	// slot for a moment and are then answered 503. Unauthenticated requests never occupy
+	// or wait for a slot.
 	MaxInFlight int
 	// PublishTimeout limits how long a delivery waits for the store.
 	PublishTimeout time.Duration
@@ -102,10 +103,11 @@ type Server struct {
 	handshakeLog rate.Sometimes // of handshakes with a wrong token
 	hints        hints
 	conflictLog  rate.Sometimes
+	busyLog      rate.Sometimes // of deliveries that got no slot or no memory
 
-	slots        chan struct{} // one for each delivery in flight
-	readMemory   atomic.Int64  // reserved out of readBudget
-	decodeMemory atomic.Int64  // reserved out of decodeBudget
+	slots        *slots
+	readMemory   atomic.Int64 // reserved out of readBudget
+	decodeMemory atomic.Int64 // reserved out of decodeBudget
 }
 
 // New returns a server that stores deliveries with publisher and registers its
@@ -132,9 +134,10 @@ func newServer(cfg Config, publisher Publisher, log *slog.Logger, reg prometheus
 		rejections:   make(map[*rejection]*rejectionLog),
 		handshakeLog: rate.Sometimes{Interval: logInterval},
 		conflictLog:  rate.Sometimes{Interval: logInterval},
+		busyLog:      rate.Sometimes{Interval: logInterval},
 		hints:        newHints(),
-		slots:        make(chan struct{}, cfg.MaxInFlight),
 	}
+	s.slots = newSlots(cfg.MaxInFlight, s.metrics)
 	s.activity.since = cfg.Now().UTC().Truncate(time.Millisecond)
 	for i := range hooks {
 		s.addWebhook(&hooks[i])

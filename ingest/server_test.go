@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -103,7 +104,8 @@ func newTestServer(t testing.TB, edit func(*Config)) *testServer {
 }
 
 func signatureOf(secret string, body []byte) string {
-	return signatureScheme + hex.EncodeToString(sign([]byte(secret), body))
+	sum := newSigningKey(secret).sign(body)
+	return signatureScheme + hex.EncodeToString(sum[:])
 }
 
 type answer struct {
@@ -343,7 +345,8 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-// If all slots are taken, the next delivery is refused at once. Those in progress finish.
+// If all slots are taken, the next delivery waits for one. If it gets none in time, or
+// too many wait already, it is answered 503. Those in progress finish.
 func TestOverload(t *testing.T) {
 	ts := newTestServer(t, func(c *Config) { c.MaxInFlight = 2 })
 	entered, leave := make(chan struct{}), make(chan struct{})
@@ -352,18 +355,42 @@ func TestOverload(t *testing.T) {
 		<-leave
 		return []schema.Outcome{schema.Stored}, nil
 	}
-	answers := make(chan answer, 2)
+	answers := make(chan answer, 3)
+	post := func() { answers <- ts.post(t, []byte(okPostback), nil) }
 	for range 2 {
-		go func() { answers <- ts.post(t, []byte(okPostback), nil) }()
+		go post()
 		<-entered
 	}
+	start := time.Now()
 	a := ts.post(t, []byte(okPostback), nil)
 	a.check(t, 503, errBusy.Detail)
 	if a.header.Get("Retry-After") != "1" {
 		t.Errorf("Retry-After = %q", a.header.Get("Retry-After"))
 	}
+	if took := time.Since(start); took < slotWait {
+		t.Errorf("rejected after %s, expected to wait %s", took, slotWait)
+	}
+
+	for range maxWaiting {
+		ts.slots.waiting <- struct{}{}
+	}
+	start = time.Now()
+	ts.post(t, []byte(okPostback), nil).check(t, 503, errBusy.Detail)
+	if took := time.Since(start); took >= slotWait {
+		t.Errorf("rejected after %s although there was no room to wait", took)
+	}
+	for range maxWaiting {
+		<-ts.slots.waiting
+	}
+
+	go post()
+	for len(ts.slots.waiting) == 0 {
+		runtime.Gosched()
+	}
+	leave <- struct{}{}
+	<-entered // the one that waited
 	close(leave)
-	for range 2 {
+	for range 3 {
 		if a := <-answers; a.status != 200 {
 			t.Errorf("inside: got %d %s", a.status, a.body)
 		}

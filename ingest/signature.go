@@ -4,8 +4,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
@@ -43,16 +45,16 @@ var (
 
 // appSecrets verify the signatures of Meta's webhook. They are safe for concurrent use.
 type appSecrets struct {
-	keys          [][]byte
+	keys          []*signingKey
 	uses          []prometheus.Counter // of each key
 	allowUnsigned bool
 	diagnoses     *rate.Limiter
 }
 
-func keysOf(secrets []string) [][]byte {
-	keys := make([][]byte, len(secrets))
+func keysOf(secrets []string) []*signingKey {
+	keys := make([]*signingKey, len(secrets))
 	for i, secret := range secrets {
-		keys[i] = []byte(secret)
+		keys[i] = newSigningKey(secret)
 	}
 	return keys
 }
@@ -122,15 +124,32 @@ func (s *appSecrets) verify(signature digest, body []byte) (place int, err error
 // find returns the index of the key that body is signed with, or -1.
 func (s *appSecrets) find(signature digest, body []byte) int {
 	for i, key := range s.keys {
-		if hmac.Equal(sign(key, body), signature[:]) {
+		if key.signed(body, signature) {
 			return i
 		}
 	}
 	return -1
 }
 
-func sign(key, body []byte) []byte {
-	mac := hmac.New(sha256.New, key)
+// signingKey is an app secret. It reuses hashes, because preparing one for the secret
+// costs as much as hashing a small body.
+type signingKey struct{ hashes sync.Pool }
+
+func newSigningKey(secret string) *signingKey {
+	return &signingKey{sync.Pool{New: func() any { return hmac.New(sha256.New, []byte(secret)) }}}
+}
+
+// signed reports whether signature is that of body.
+func (k *signingKey) signed(body []byte, signature digest) bool {
+	sum := k.sign(body)
+	return hmac.Equal(sum[:], signature[:])
+}
+
+func (k *signingKey) sign(body []byte) (sum digest) {
+	mac := k.hashes.Get().(hash.Hash)
+	defer k.hashes.Put(mac)
+	mac.Reset()
 	mac.Write(body)
-	return mac.Sum(nil)
+	mac.Sum(sum[:0])
+	return sum
 }

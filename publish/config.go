@@ -32,8 +32,8 @@ type Config struct {
 	// it after the server's acknowledgement; one call serves all that wait. An error is final.
 	Sync func() error
 	// Check, if not nil, returns an error if what was written before the call is lost
-	// although the server has acknowledged it. It replaces a Sync that is nil, and an error
-	// is as final. A Sync must check this itself.
+	// although the server has acknowledged it. It must not block, and an error is as final.
+	// It is called for each delivery if Sync is nil; a Sync must check this itself.
 	Check func() error
 
 	// Tracer makes a span of every Publish, which each message names in the header

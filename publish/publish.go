@@ -47,7 +47,7 @@ func (p *Publisher) Publish(ctx context.Context, items []schema.Item) (outcomes 
 	// Duplicates wait for the sync too: the first one may have been stored a moment ago, or
 	// just before a crash.
 	if slices.ContainsFunc(outcomes, func(o schema.Outcome) bool { return o != schema.Failed }) {
-		if syncErr := p.waitForSync(ctx); syncErr != nil {
+		if syncErr := p.waitUntilDurable(ctx); syncErr != nil {
 			return allFailed(len(items)), errors.Join(err, syncErr)
 		}
 	}
@@ -104,12 +104,22 @@ func (p *Publisher) send(ctx context.Context, link *natsconn.Link, entries []str
 		})
 }
 
-// waitForSync waits until what was acknowledged is durable.
-func (p *Publisher) waitForSync(ctx context.Context) error {
-	if p.group == nil {
+// waitUntilDurable waits until what was acknowledged is durable.
+func (p *Publisher) waitUntilDurable(ctx context.Context) error {
+	switch {
+	case p.group != nil:
+		return p.group.wait(ctx)
+	case p.cfg.Check != nil:
+		// In this goroutine: a group would start another one for nearly every delivery,
+		// at several times the cost of the check.
+		err := p.cfg.Check()
+		if err != nil {
+			p.syncFailed(err)
+		}
+		return err
+	default:
 		return nil
 	}
-	return p.group.wait(ctx)
 }
 
 // CountDeadLetter counts a dead letter that was stored.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -20,10 +19,10 @@ type Publisher struct {
 	cfg      Config
 	metrics  *metrics
 	monitor  *monitor.Monitor
-	sender   stream.Sender
+	sender   *stream.Sender
 	breaker  *breaker
 	recovery *recovery
-	group    *groupSync // nil if an acknowledgement is enough
+	group    *groupSync // nil if the server syncs by itself
 	fatal    chan error // holds one
 
 	mu         sync.RWMutex // guards closing against the start of a publish
@@ -51,12 +50,10 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, reg prometheus.R
 	p := &Publisher{cfg: cfg, metrics: m, fatal: make(chan error, 1)}
 	if cfg.Sync != nil {
 		p.group = newGroupSync(cfg.Sync, m.observeSync, p.syncFailed)
-	} else if cfg.Check != nil {
-		p.group = newGroupSync(cfg.Check, func(time.Duration, int) {}, p.syncFailed)
 	}
 	p.monitor, err = monitor.Open(ctx, monitor.Config{
 		NATS: cfg.Config, Streams: cfg.Settings, AckTimeout: cfg.AckTimeout, DataDir: cfg.DataDir,
-		Use: "stored", Fatal: p.fail, Purged: p.waitForSync, Store: m.store, Servers: cfg.ServerMetrics, Log: logger,
+		Use: "stored", Fatal: p.fail, Purged: p.waitUntilDurable, Store: m.store, Servers: cfg.ServerMetrics, Log: logger,
 	})
 	if err != nil {
 		return nil, err
@@ -64,7 +61,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, reg prometheus.R
 	p.recovery = &recovery{monitor: p.monitor, log: logger}
 	p.breaker = newBreaker(cfg.AckTimeout, p.recovery.breakerChanged)
 	p.recovery.breaker = p.breaker
-	p.sender = stream.Sender{Conn: p.monitor.Conn, Acknowledged: p.breaker.succeeded}
+	p.sender = &stream.Sender{Conn: p.monitor.Conn, AckTimeout: cfg.AckTimeout, Acknowledged: p.breaker.succeeded}
 	p.monitor.Every(recoveryInterval, "", p.recovery.run)
 	return p, nil
 }

@@ -258,9 +258,6 @@ func eventType(d *Data) string {
 	}
 }
 
-// Encode returns the event as the JSON that is published.
-func (e *Event) Encode() ([]byte, error) { return encode(e) }
-
 // NatsMsgID returns the value of the Nats-Msg-Id header, by which the stream recognizes
 // an event that it has already. Account and id are escaped, because both can contain the
 // separator.

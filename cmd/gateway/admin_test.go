@@ -20,6 +20,7 @@ var contractMetrics = []string{
 	"gateway_clicks_total", "gateway_signature_failures_total", "gateway_signature_verified_total",
 	"gateway_publish_duration_seconds_bucket", "gateway_sync_duration_seconds_bucket", "gateway_sync_batch_size_bucket",
 	"gateway_event_age_seconds_bucket", "gateway_last_event_timestamp_seconds", "gateway_in_flight_requests",
+	"gateway_slot_wait_seconds_bucket", "gateway_slot_waiting_requests",
 	"gateway_nats_connected", "gateway_relay_pending_events", "gateway_relay_lag_seconds", "gateway_unclaimed_subjects",
 	"gateway_relayed_events_total", "gateway_deadletters_total", "gateway_nats_reconnects_total", "gateway_build_info",
 	"go_goroutines", "process_cpu_seconds_total",

@@ -61,7 +61,7 @@ func TestConfigShowsCurrentValues(t *testing.T) {
 		"GATEWAY_NATS_URL":         {"list of URLs", "(not set)", "(not set)"},
 		"GATEWAY_OTLP_ENDPOINT":    {"URL", "(not set)", "(not set)"},
 		"GATEWAY_NATS_CA":          {"path", "(not set)", "(not set)"},
-		"GATEWAY_MAX_IN_FLIGHT":    {"number, at least 1", "512", "512"},
+		"GATEWAY_MAX_IN_FLIGHT":    {"number, at least 1", "256", "256"},
 		"GATEWAY_RELAY":            {"true or false", "false", "false"},
 	}
 	rows := configRows(t, stdout)

@@ -28,7 +28,7 @@ func (t terminal) Write(text []byte) (int, error) {
 // escapeControls returns text without control characters and invalid UTF-8, which
 // some terminals read as control characters too.
 func escapeControls(text []byte) []byte {
-	if isPlain(text) {
+	if isSafe(text) {
 		return text
 	}
 	escaped := make([]byte, 0, len(text)+len(text)/2)
@@ -47,12 +47,18 @@ func escapeControls(text []byte) []byte {
 	return escaped
 }
 
-// isPlain reports whether text is printable ASCII, as nearly all output is.
-func isPlain(text []byte) bool {
-	for _, b := range text {
-		if (b < ' ' || b > '~') && b != '\n' && b != '\t' {
+// isSafe reports whether nothing in text has to be escaped, as in nearly all output.
+func isSafe(text []byte) bool {
+	for len(text) > 0 {
+		if b := text[0]; ' ' <= b && b <= '~' || b == '\n' || b == '\t' {
+			text = text[1:]
+			continue
+		}
+		r, size := utf8.DecodeRune(text)
+		if r == utf8.RuneError && size == 1 || isControl(r) {
 			return false
 		}
+		text = text[size:]
 	}
 	return true
 }

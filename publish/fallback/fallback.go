@@ -26,7 +26,7 @@ const ackWait = 30 * time.Second
 // share the work, each in the order in which it gets its part.
 type Fallback struct {
 	monitor *monitor.Monitor
-	to      monitor.Forwarder
+	to      *monitor.Forwarder
 	log     *slog.Logger
 	stop    context.CancelFunc
 	done    sync.WaitGroup
@@ -40,8 +40,8 @@ type Fallback struct {
 func Start(m *monitor.Monitor, log *slog.Logger) *Fallback {
 	f := &Fallback{
 		monitor: m, log: log,
-		to: monitor.Forwarder{To: m, Last: natsconn.NewLastError(log,
-			"the fallback of unclaimed events waits, and tries again", "the fallback of unclaimed events goes on")},
+		to: monitor.NewForwarder(m, natsconn.NewLastError(log,
+			"the fallback of unclaimed events waits, and tries again", "the fallback of unclaimed events goes on")),
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	f.stop = stop

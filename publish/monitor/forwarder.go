@@ -9,16 +9,22 @@ import (
 
 // Forwarder publishes messages of one stream to another.
 type Forwarder struct {
-	To *Monitor
 	// Last has the error of the last attempt.
 	Last *natsconn.LastError
+
+	to     *Monitor
+	sender stream.Sender
+}
+
+// NewForwarder returns a forwarder to the streams of a monitor.
+func NewForwarder(to *Monitor, last *natsconn.LastError) *Forwarder {
+	return &Forwarder{Last: last, to: to, sender: stream.Sender{Conn: to.Conn, AckTimeout: to.cfg.AckTimeout}}
 }
 
 // Send returns when the streams have acknowledged all entries, in their order, or when ctx
 // ends. It gives nothing up: an entry that does not fit becomes a dead letter.
 func (f *Forwarder) Send(ctx context.Context, entries []stream.Entry) error {
-	sender := stream.Sender{Conn: f.To.Conn}
-	err := sender.Send(ctx, entries,
+	err := f.sender.Send(ctx, entries,
 		func() (*natsconn.Link, error) { return f.prepare(entries) },
 		func(err error) error {
 			if ctx.Err() == nil {
@@ -34,16 +40,16 @@ func (f *Forwarder) Send(ctx context.Context, entries []stream.Entry) error {
 
 // prepare returns the connection for the next attempt. Its limit may have changed.
 func (f *Forwarder) prepare(entries []stream.Entry) (*natsconn.Link, error) {
-	if err := f.To.Check(); err != nil {
+	if err := f.to.Check(); err != nil {
 		return nil, err
 	}
-	link, err := f.To.Link()
+	link, err := f.to.Link()
 	if err != nil {
 		return nil, err
 	}
-	limit := f.To.Streams.Limit(link)
+	limit := f.to.Streams.Limit(link)
 	for i := range entries {
-		if err := entries[i].Fit(&f.To.Streams.Settings, limit); err != nil {
+		if err := entries[i].Fit(&f.to.Streams.Settings, limit); err != nil {
 			return nil, err
 		}
 	}

@@ -69,7 +69,7 @@ func Open(ctx context.Context, cfg Config) (*Monitor, error) {
 	first.Disk, first.DiskErr = sampleDisk(cfg.DataDir)
 	m.snapshot.Store(first)
 	options := natsconn.Options{
-		Log: cfg.Log, AckTimeout: cfg.AckTimeout, Setup: m.Streams.Setup, Use: cfg.Use,
+		Log: cfg.Log, Setup: m.Streams.Setup, Use: cfg.Use,
 		NewAfterLoss: cfg.NewAfterLoss, Patient: cfg.Patient, Fatal: cfg.Fatal, Redact: natsconn.HideSubjects(cfg.Streams.Root),
 	}
 	if cfg.Servers != nil {

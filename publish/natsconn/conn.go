@@ -28,15 +28,9 @@ const (
 	stable   = 2 * time.Second
 )
 
-// maxPending is the client's bound of unacknowledged messages. Publishing fails at the
-// bound, so it is far above what all callers can have in flight.
-const maxPending = 1 << 20
-
 // Options say how a connection is kept up.
 type Options struct {
 	Log *slog.Logger
-	// AckTimeout bounds the wait for one acknowledgement.
-	AckTimeout time.Duration
 	// Setup, if not nil, runs on each new or restored connection, and after Wake, until
 	// it succeeds.
 	Setup func(context.Context, *Link) error
@@ -147,17 +141,15 @@ func Dial(cfg Config, name string) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cfg.dial(append(options, nats.Name(name)), 0)
+	return cfg.dial(append(options, nats.Name(name)))
 }
 
-func (c *Config) dial(options []nats.Option, ackTimeout time.Duration) (*Link, error) {
+func (c *Config) dial(options []nats.Option) (*Link, error) {
 	nc, err := nats.Connect(c.Servers, options...)
 	if err != nil {
 		return nil, c.explain(err)
 	}
-	js, err := jetstream.New(nc,
-		jetstream.WithPublishAsyncTimeout(ackTimeout),
-		jetstream.WithPublishAsyncMaxPending(maxPending))
+	js, err := jetstream.New(nc)
 	if err != nil {
 		nc.Close()
 		return nil, err
@@ -238,7 +230,7 @@ func (c *Conn) tryEstablish(ctx context.Context) error {
 func (c *Conn) connect() (*Link, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	link, err := c.cfg.dial(c.options, c.opts.AckTimeout)
+	link, err := c.cfg.dial(c.options)
 	if err != nil {
 		return nil, err
 	}

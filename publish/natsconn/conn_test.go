@@ -15,7 +15,7 @@ import (
 func connect(t *testing.T, cfg Config, o Options) (*Conn, *natstest.Log) {
 	t.Helper()
 	log := &natstest.Log{}
-	o.Log, o.Use, o.AckTimeout = slog.New(slog.NewTextHandler(log, nil)), "stored", time.Second
+	o.Log, o.Use = slog.New(slog.NewTextHandler(log, nil)), "stored"
 	c, err := Connect(t.Context(), cfg, o)
 	if err != nil {
 		t.Fatal(err)

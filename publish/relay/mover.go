@@ -22,14 +22,14 @@ const redelivery = 24 * time.Hour
 type mover struct {
 	relay           *Relay
 	from, into      string // names of the streams
-	to              monitor.Forwarder
+	to              *monitor.Forwarder
 	countDeadLetter func(schema.Reason)
 }
 
 func newMover(r *Relay, spec *stream.Spec, countDeadLetter func(schema.Reason)) *mover {
 	m := &mover{relay: r, from: r.local.Streams.Name(spec), into: r.cluster.Streams.Name(spec), countDeadLetter: countDeadLetter}
-	m.to = monitor.Forwarder{To: r.cluster, Last: natsconn.NewLastError(r.log,
-		"the relay of stream "+m.from+" waits, and tries again", "the relay of stream "+m.from+" goes on")}
+	m.to = monitor.NewForwarder(r.cluster, natsconn.NewLastError(r.log,
+		"the relay of stream "+m.from+" waits, and tries again", "the relay of stream "+m.from+" goes on"))
 	return m
 }
 

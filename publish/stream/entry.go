@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,10 +10,6 @@ import (
 
 	"github.com/postback-gateway/gateway/schema"
 )
-
-// once has the client give up a message that no stream accepts at once, instead of
-// retrying by itself: Send retries.
-var once = []jetstream.PublishOpt{jetstream.WithRetryAttempts(0)}
 
 const contentTypeHeader = "Content-Type"
 
@@ -26,8 +21,8 @@ type Entry struct {
 	Outcome schema.Outcome
 	Stored  bool // now, not before
 
-	future    jetstream.PubAckFuture // of the attempt in progress
-	uncertain bool                   // an attempt got no response: it may have stored the message
+	number    uint64 // of the attempt in progress; 0: none
+	uncertain bool   // an attempt got no response: it may have stored the message
 }
 
 // Entry returns the entry of an encoded item.
@@ -44,14 +39,9 @@ func (s *Settings) Entry(m *schema.Message) Entry {
 // size is what the server counts against max_payload, in bytes: header and body.
 func (e *Entry) size() int { return e.Msg.Size() - len(e.Msg.Subject) - len(e.Msg.Reply) }
 
-// send starts an attempt. All attempts use the same message: the client publishes a copy
-// with a reply subject of its own.
-func (e *Entry) send(js jetstream.JetStream) error {
-	future, err := js.PublishMsgAsync(e.Msg, once...)
+// publishError says what is wrong if an entry could not be sent.
+func publishError(err error) error {
 	switch {
-	case err == nil:
-		e.future = future
-		return nil
 	case errors.Is(err, nats.ErrReconnectBufExceeded):
 		return nats.ErrDisconnected // which is what it means without a buffer
 	case errors.Is(err, nats.ErrBadSubject), errors.Is(err, nats.ErrHeadersNotSupported), errors.Is(err, nats.ErrConnectionClosed):
@@ -61,25 +51,14 @@ func (e *Entry) send(js jetstream.JetStream) error {
 	}
 }
 
-// await waits for the response to the attempt. The client ends each attempt after its
-// acknowledgement timeout.
-func (e *Entry) await(ctx context.Context) error {
-	future := e.future
-	e.future = nil
-	select {
-	case ack := <-future.Ok():
-		return e.acknowledged(ack)
-	case err := <-future.Err():
+// respond records the response to the attempt.
+func (e *Entry) respond(r *response) error {
+	e.number = 0
+	ack, err := r.ack()
+	if err != nil {
 		return e.failed(err)
-	case <-ctx.Done():
 	}
-	// A response that has arrived counts although ctx has ended.
-	select {
-	case ack := <-future.Ok():
-		return e.acknowledged(ack)
-	default:
-		return e.failed(ctx.Err())
-	}
+	return e.acknowledged(&ack)
 }
 
 func (e *Entry) acknowledged(ack *jetstream.PubAck) error {

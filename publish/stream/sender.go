@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/postback-gateway/gateway/publish/natsconn"
-	"github.com/postback-gateway/gateway/schema"
 )
 
 // Pauses between attempts. The first is short: most failures are a connection that is
@@ -20,11 +20,31 @@ const (
 	maxRetryPause = 250 * time.Millisecond
 )
 
-// Sender publishes entries in their order.
+// Sender publishes entries in their order. It is safe for concurrent use.
 type Sender struct {
 	Conn *natsconn.Conn
+	// AckTimeout is how long one attempt waits for its acknowledgements, while the server
+	// does not acknowledge what was published before.
+	AckTimeout time.Duration
 	// Acknowledged, if not nil, is called for each acknowledgement.
 	Acknowledged func()
+
+	mu   sync.Mutex
+	acks *acks // of the newest connection
+}
+
+// acksOf returns what receives the acknowledgements on a connection.
+func (s *Sender) acksOf(link *natsconn.Link) (*acks, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.acks != nil && s.acks.nc == link.NC {
+		return s.acks, nil
+	}
+	a, err := newAcks(link.NC)
+	if err == nil {
+		s.acks = a
+	}
+	return a, err
 }
 
 // Send repeats attempts until all entries are acknowledged, failed returns an error, or
@@ -51,44 +71,19 @@ func (s *Sender) Send(ctx context.Context, entries []Entry, prepare func() (*nat
 // attempt publishes what is not acknowledged yet, in order, and collects the
 // acknowledgements. It returns a final error if there was one, else the first.
 func (s *Sender) attempt(ctx context.Context, link *natsconn.Link, entries []Entry) error {
-	first := s.sendAll(ctx, link, entries)
-	for i := range entries {
-		e := &entries[i]
-		if e.future == nil {
-			continue
-		}
-		err := e.await(ctx)
-		switch {
-		case err == nil && s.Acknowledged != nil:
-			s.Acknowledged()
-		case err != nil && (first == nil || IsFinal(err) && !IsFinal(first)):
-			first = err
-		}
+	if !s.Conn.Online() { // even a subscription blocks while the client reconnects
+		return nats.ErrDisconnected
 	}
-	if errors.Is(first, jetstream.ErrNoStreamResponse) {
+	acks, err := s.acksOf(link)
+	if err != nil {
+		return publishError(err)
+	}
+	a := attempt{sender: s, acks: acks, entries: entries, responses: make(chan response, len(entries))}
+	a.run(ctx)
+	if errors.Is(a.err, jetstream.ErrNoStreamResponse) {
 		s.Conn.Wake() // the stream may have been deleted: then it is created again
 	}
-	return first
-}
-
-// sendAll stops at the first entry that cannot be sent, so that they keep their order.
-func (s *Sender) sendAll(ctx context.Context, link *natsconn.Link, entries []Entry) error {
-	for i := range entries {
-		if entries[i].Outcome != schema.Failed {
-			continue
-		}
-		// A send blocks while the client reconnects, whatever ctx says.
-		if !s.Conn.Online() {
-			return nats.ErrDisconnected
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err := entries[i].send(link.JS); err != nil {
-			return err
-		}
-	}
-	return nil
+	return a.err
 }
 
 // noStream is the name of no stream: names of streams have no dots.
@@ -105,7 +100,7 @@ func (s *Streams) Probe(ctx context.Context, conn *natsconn.Conn) error {
 	}
 	m := nats.NewMsg(s.Root + ".ready._._._")
 	m.Header.Set(jetstream.ExpectedStreamHeader, noStream)
-	_, err = link.JS.PublishMsg(ctx, m, once...)
+	_, err = link.JS.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 	if errorCode(err) == errCodeOtherStream {
 		return nil
 	}

@@ -107,6 +107,7 @@ func (g *gateway) onStop(name string, run func(context.Context) error) {
 // start starts the parts in order. stop stops those that were started, also after an
 // error.
 func (g *gateway) start(ctx context.Context) error {
+	collectRarely()
 	for _, warning := range g.settings.Warnings() {
 		g.log.Warn(warning)
 	}

@@ -61,7 +61,7 @@ type Settings struct {
 	PublishTimeout  time.Duration `envconfig:"GATEWAY_PUBLISH_TIMEOUT" default:"4s" min:"100ms" desc:"How long a delivery waits for the store before it is answered 503. Shorter than GATEWAY_SHUTDOWN_TIMEOUT."`
 
 	MaxBodyBytes int64 `envconfig:"GATEWAY_MAX_BODY_BYTES" default:"4194304" format:"bytes" min:"512" max:"268435456" desc:"Largest delivery that is read; a larger one is answered 413."`
-	MaxInFlight  int   `envconfig:"GATEWAY_MAX_IN_FLIGHT" default:"512" min:"1" desc:"Deliveries processed at the same time; further ones are answered 503."`
+	MaxInFlight  int   `envconfig:"GATEWAY_MAX_IN_FLIGHT" default:"256" min:"1" desc:"Deliveries processed at the same time; further ones wait up to 400 ms, then they are answered 503."`
 	IncludeRaw   bool  `envconfig:"GATEWAY_INCLUDE_RAW" default:"false" desc:"Add the platform's own item to each event as data.raw."`
 
 	StoreOther     bool `envconfig:"GATEWAY_STORE_OTHER" default:"false" desc:"Store items that are not clicks too (texts, receipts, payments …), in the stream of that name with _OTHER appended. Otherwise they are counted as ignored."`
