@@ -35,7 +35,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		syncDuration: histogram("gateway_sync_duration_seconds", "Time of one sync of the data directory to disk.", durationBuckets),
 		syncBatch:    histogram("gateway_sync_batch_size", "Deliveries that one sync served.", prometheus.ExponentialBuckets(1, 2, 11)),
 	}
-	for _, reason := range []schema.Reason{schema.ReasonNotJSON, schema.ReasonMalformed, schema.ReasonTooLarge, schema.ReasonNotRelayed} {
+	for _, reason := range []schema.Reason{schema.ReasonNotJSON, schema.ReasonMalformed, schema.ReasonTooLarge, schema.ReasonNotRelayed, schema.ReasonNotForwarded} {
 		m.deadLetters.WithLabelValues(string(reason))
 	}
 	var err error

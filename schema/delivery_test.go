@@ -74,8 +74,8 @@ func TestDeliveryID(t *testing.T) {
 	if len(ids) != 4 {
 		t.Errorf("%d different ids, want 4: %v", len(ids), ids)
 	}
-	if id("meta", "1", "{}") != id("meta", "1", "{}") {
-		t.Error("a repeated delivery has another id")
+	if again := id("meta", "1", "{}"); !ids[again] {
+		t.Errorf("a repeated delivery has another id: %s", again)
 	}
 }
 

@@ -23,6 +23,7 @@ var contractMetrics = []string{
 	"gateway_slot_wait_seconds_bucket", "gateway_slot_waiting_requests",
 	"gateway_nats_connected", "gateway_relay_pending_events", "gateway_relay_lag_seconds", "gateway_unclaimed_subjects",
 	"gateway_relayed_events_total", "gateway_deadletters_total", "gateway_nats_reconnects_total", "gateway_build_info",
+	"gateway_forwarded_deliveries_total", "gateway_forward_pending_deliveries", "gateway_forward_lag_seconds",
 	"go_goroutines", "process_cpu_seconds_total",
 }
 

@@ -231,6 +231,9 @@ func inside(t *testing.T, m manifests, dir string) map[string]string {
 
 // contentFor is a secret that fits the setting whose file it is.
 func contentFor(path string) string {
+	if path == "FORWARD" {
+		return "meta=http://bot/hook"
+	}
 	if path == "TELEGRAM_SECRETS" {
 		return "bot:word"
 	}
