@@ -67,7 +67,7 @@ func TestParseNeedsTheRootOnly(t *testing.T) {
 	}
 	setenv(t, env("SUBJECT_ROOT", "cl icks"))
 	status, stdout, stderr := runGateway("parse", "a")
-	want := "gateway: GATEWAY_SUBJECT_ROOT: \"cl icks\" is not a subject: expected tokens of letters, digits, _ and - joined by dots, the first one not deadletter, unclaimed or _INBOX\n"
+	want := "gateway: GATEWAY_SUBJECT_ROOT: \"cl icks\" is not a subject: expected tokens of letters, digits, _ and - joined by dots, the first one not deadletter, delivery, other, unclaimed or _INBOX\n"
 	if status != exitUsage || stdout != "" || stderr != want {
 		t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
 	}
