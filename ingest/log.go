@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
-
-	"github.com/postback-gateway/gateway/schema"
 )
 
 // logInterval is the time between two lines of one kind that anybody can cause.
@@ -61,31 +58,6 @@ func logLevel(outcome string) slog.Level {
 		return slog.LevelWarn
 	default:
 		return slog.LevelInfo
-	}
-}
-
-// logConflicts warns if an event was dropped as the duplicate of a different event in
-// the same delivery. The line has no id: some platforms' ids contain the phone number.
-func (s *Server) logConflicts(d *delivery) {
-	if len(d.items) < 2 || !slices.Contains(d.outcomes, schema.Duplicate) {
-		return
-	}
-	first := make(map[string]*schema.Event, len(d.items))
-	for i := range d.items {
-		e := d.items[i].Event
-		if e == nil {
-			continue
-		}
-		id := e.NatsMsgID()
-		if first[id] == nil {
-			first[id] = e
-		} else if e.Conflicts(first[id]) {
-			s.conflictLog.Do(func() {
-				s.log.Warn("a click has the id of another click with a different payload or user: only the first is stored",
-					"platform", e.Data.Platform, "account", e.Data.Account.ID)
-			})
-			return
-		}
 	}
 }
 

@@ -158,7 +158,6 @@ func (s *Server) publish(ctx context.Context, d *delivery) error {
 	d.count()
 	s.metrics.countItems(d)
 	s.activity.delivered(d)
-	s.logConflicts(d)
 	switch {
 	case d.storeErr != nil:
 		return errStore

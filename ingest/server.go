@@ -102,7 +102,6 @@ type Server struct {
 	rejections   map[*rejection]*rejectionLog
 	handshakeLog rate.Sometimes // of handshakes with a wrong token
 	hints        hints
-	conflictLog  rate.Sometimes
 	busyLog      rate.Sometimes // of deliveries that got no slot or no memory
 
 	slots        *slots
@@ -133,7 +132,6 @@ func newServer(cfg Config, publisher Publisher, log *slog.Logger, reg prometheus
 		diagnoses:    rate.NewLimiter(diagnosesPerSecond, diagnosesPerSecond),
 		rejections:   make(map[*rejection]*rejectionLog),
 		handshakeLog: rate.Sometimes{Interval: logInterval},
-		conflictLog:  rate.Sometimes{Interval: logInterval},
 		busyLog:      rate.Sometimes{Interval: logInterval},
 		hints:        newHints(),
 	}

@@ -81,6 +81,9 @@ func (p *Publisher) store(ctx context.Context, link *natsconn.Link, items []sche
 			if entries[i].Reason != "" && entries[i].Stored {
 				deadLetters = append(deadLetters, entries[i].Reason)
 			}
+			if e := items[begin+i].Event; e != nil && entries[i].Outcome == schema.Duplicate {
+				p.checkConflict(link, &entries[i], e)
+			}
 		}
 		if err != nil {
 			return deadLetters, fmt.Errorf("delivery of %d events: %w", len(items), err)

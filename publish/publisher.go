@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/postback-gateway/gateway/publish/monitor"
 	"github.com/postback-gateway/gateway/publish/natsconn"
@@ -24,6 +25,9 @@ type Publisher struct {
 	recovery *recovery
 	group    *groupSync // nil if the server syncs by itself
 	fatal    chan error // holds one
+	log      *slog.Logger
+
+	conflicts rate.Sometimes
 
 	mu         sync.RWMutex // guards closing against the start of a publish
 	closing    bool
@@ -47,7 +51,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, reg prometheus.R
 		logger.Warn("the free space of the disk is not known on this system, so the stream has no bound: configure one",
 			slog.Any("error", &ConfigError{Field: "MaxBytes", Err: errors.New("not set")}))
 	}
-	p := &Publisher{cfg: cfg, metrics: m, fatal: make(chan error, 1)}
+	p := &Publisher{cfg: cfg, log: logger, metrics: m, fatal: make(chan error, 1), conflicts: rate.Sometimes{Interval: conflictInterval}}
 	if cfg.Sync != nil {
 		p.group = newGroupSync(cfg.Sync, m.observeSync, p.syncFailed)
 	}

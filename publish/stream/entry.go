@@ -20,6 +20,8 @@ type Entry struct {
 	Reason  schema.Reason // of a dead letter
 	Outcome schema.Outcome
 	Stored  bool // now, not before
+	// Sequence is that of the message in the stream; of the first one for a duplicate.
+	Sequence uint64
 
 	number    uint64 // of the attempt in progress; 0: none
 	uncertain bool   // an attempt got no response: it may have stored the message
@@ -65,6 +67,7 @@ func (e *Entry) acknowledged(ack *jetstream.PubAck) error {
 	if ack.Stream != e.Stream {
 		return finalError{fmt.Errorf("stream %s stored what belongs into %s: expected only one of them to capture its subject", ack.Stream, e.Stream)}
 	}
+	e.Sequence = ack.Sequence
 	// The duplicate of our own attempt without a response is not a duplicate.
 	e.Stored = !ack.Duplicate || e.uncertain
 	switch {

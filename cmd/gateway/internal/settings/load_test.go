@@ -19,7 +19,7 @@ func TestDefaults(t *testing.T) {
 		EmbeddedListen: "127.0.0.1:4222",
 		SubjectRoot:    "postback.v1", Stream: "POSTBACKS", StreamMaxAge: 168 * time.Hour,
 		DuplicateWindow: 2 * time.Hour, Sync: "group", PublishTimeout: 4 * time.Second,
-		MaxBodyBytes: 4 << 20, MaxInFlight: 512, MetricsPrefixLimit: 100,
+		MaxBodyBytes: 4 << 20, MaxInFlight: 256, MetricsPrefixLimit: 100,
 		LogLevel: "info", ShutdownTimeout: 8 * time.Second, Fallback: "off", ForwardMaxAge: 36 * time.Hour,
 	}
 	if !reflect.DeepEqual(got, want) {
