@@ -92,6 +92,7 @@ crash:
 # POWERCUT=optional makes that a line of the output.
 powercut: mkfs
 	POWERCUT=$(POWERCUT) POWERCUT_CUTS=$(CUTS) $(GO) test -count 1 ./publish/powercut
+	POWERCUT_CUTS=$(CUTS) $(GO) test -count 1 -v -timeout 5m -run 'Mounted|StoreThatFailed|LooksAtTheStore' ./publish/embedded
 	POWERCUT=$(POWERCUT) POWERCUT_CUTS=$(CUTS) $(GO) test -count 1 -v -timeout 3h -run '^TestPowerCut' ./cmd/gateway
 
 # The programs for the file systems of these disks, installed where they are missing

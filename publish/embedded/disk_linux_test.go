@@ -20,6 +20,7 @@ import (
 // where that is missing the test says so and is not run.
 func smallDisk(t *testing.T, megabytes int64) string {
 	t.Helper()
+	needsMounts(t)
 	if os.Getuid() != 0 {
 		t.Skip("NOT CHECKED: needs root, for a filesystem that can be filled up")
 	}

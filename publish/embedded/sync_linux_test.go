@@ -34,6 +34,7 @@ func TestSyncRefusesTmpfs(t *testing.T) {
 // The store can be on another filesystem than the directory that it is in. Where it is
 // TestStoreOutlivesTheServer tells.
 func TestSyncLooksAtTheStore(t *testing.T) {
+	needsMounts(t)
 	for _, mount := range []string{"nats", "nats/jetstream"} {
 		dir := t.TempDir()
 		store := filepath.Join(dir, mount)
