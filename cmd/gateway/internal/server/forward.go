@@ -34,6 +34,7 @@ func (g *gateway) startForwarder() error {
 	if err != nil || len(targets) == 0 {
 		return err
 	}
+	g.log.Info("forwarding deliveries to existing bots", "webhooks", forwardedWebhooks(g.settings))
 	f := forward.Start(forward.Config{
 		Targets: targets, MaxAge: g.settings.ForwardMaxAge,
 		Streams: g.publisher.Monitor(), Store: g.publisher, Metrics: metrics, Log: g.log,

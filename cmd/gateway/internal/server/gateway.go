@@ -167,8 +167,8 @@ func (g *gateway) lockDataDir() error {
 	})
 	created, err := s.GenerateLocalSecrets(rand.Reader)
 	if len(created) > 0 {
-		g.log.Info("generated random secrets because none were configured: enter the verify token in Meta's App Dashboard, "+
-			"and set GATEWAY_META_APP_SECRETS to your app's secret before you connect it", "files", created)
+		g.log.Info("generated random secrets in place of those that are not configured: a verify token is for Meta's App Dashboard, "+
+			"an app secret only for tests, so set GATEWAY_META_APP_SECRETS to that of your app before you connect it", "files", created)
 	}
 	return err
 }
