@@ -277,7 +277,7 @@ func TestMetricsAreAllThere(t *testing.T) {
 			t.Errorf("%s: %d series, %v", name, n, err)
 		}
 	}
-	if n, _ := testutil.GatherAndCount(reg, "gateway_deadletters_total"); n != 4 {
+	if n, _ := testutil.GatherAndCount(reg, "gateway_deadletters_total"); n != 5 {
 		t.Errorf("gateway_deadletters_total has %d series from the start, want one per reason", n)
 	}
 	if metric(t, reg, "gateway_nats_connected") != 1 {

@@ -220,7 +220,8 @@ func consume(t testing.TB, url, stream string, options ...nats.Option) *consumer
 		c, err = js.OrderedConsumer(t.Context(), stream, jetstream.OrderedConsumerConfig{})
 		return err == nil
 	})
-	messages, err := c.Messages()
+	// While a cluster makes the consumer, a request for messages can be lost: ask again soon.
+	messages, err := c.Messages(jetstream.PullExpiry(2 * time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
