@@ -196,7 +196,7 @@ func TestImage(t *testing.T) {
 	}
 	c.stop()
 	_, err := e.try(append(append([]string{"run", "--rm", "--no-healthcheck", "--env", env[3]}, limits...), "localhost/gateway", "health")...)
-	if err == nil || !strings.Contains(err.Error(), "gateway: no gateway answers") {
+	if err == nil || !strings.Contains(err.Error(), "gateway: no gateway responds") {
 		t.Errorf("health where no gateway runs: %v", err)
 	}
 }
