@@ -148,6 +148,11 @@ func (s *cutSeries) round() {
 		s.emptyDisk()
 	}
 	load := startCutLoad(s.p, s.variant)
+	if s.variant.purges && s.onDisk == 0 {
+		natstest.Eventually(s.t, "more events than the stream holds, so that some are purged", func() bool {
+			return countEvents(load.answered())*s.variant.title > purgedStream
+		})
+	}
 	load.pass()
 	if s.variant.killed {
 		s.killFirst(load)
@@ -171,10 +176,13 @@ func (s *cutSeries) round() {
 	}
 }
 
+// purgedStream is the bound of a stream that is purged, in bytes.
+const purgedStream = 16 << 20
+
 func (s *cutSeries) env() []string {
 	env := []string{"GATEWAY_LOG_LEVEL=info", "GATEWAY_SYNC=" + s.variant.sync, "GATEWAY_RELAY=true", "GATEWAY_NATS_URL=" + s.cluster.URL()}
 	if s.variant.purges {
-		env = append(env, fmt.Sprintf("GATEWAY_STREAM_MAX_BYTES=%d", 16<<20))
+		env = append(env, fmt.Sprintf("GATEWAY_STREAM_MAX_BYTES=%d", purgedStream))
 	}
 	return env
 }
