@@ -50,9 +50,9 @@ func TestGivenUp(t *testing.T) {
 			break
 		}
 	}
-	// The server notices that the last delivery failed when it would deliver again.
-	_, _ = c.Fetch(1, jetstream.FetchMaxWait(100*time.Millisecond))
 	eventually(t, "both are counted", func() bool {
+		// The server notices that the last delivery failed when it would deliver again.
+		_, _ = c.Fetch(1, jetstream.FetchMaxWait(100*time.Millisecond))
 		return p.Monitor().Sample(t.Context()) == nil && metric(t, reg, "gateway_consumer_given_up_total", "billing") == 2
 	})
 	if counts, err := p.Monitor().GivenUpCounts(t.Context()); err != nil || len(counts) != 1 || counts["billing"] != 2 {
