@@ -117,7 +117,7 @@ func TestAcksOfALostConnection(t *testing.T) {
 // TestQueuedIsNotPublishedAgain: a server that needs longer for what came before than one
 // attempt waits gets each message once.
 func TestQueuedIsNotPublishedAgain(t *testing.T) {
-	const messages, each, ackTimeout = 10, 100 * time.Millisecond, 300 * time.Millisecond
+	const messages, each, ackTimeout = 10, 300 * time.Millisecond, 2 * time.Second
 	server := natstest.Start(t, "")
 	nc := natstest.JetStream(t, server.URL()).Conn()
 	published := make(chan *nats.Msg, 10*messages)
