@@ -60,29 +60,43 @@ func (p *Publisher) Publish(ctx context.Context, items []schema.Item) (outcomes 
 
 func allFailed(n int) []schema.Outcome { return slices.Repeat([]schema.Outcome{schema.Failed}, n) }
 
-// maxReused is how many entries are kept for the next delivery.
-const maxReused = 64
+// batch is what deliveries reuse: entries, and room for the data of a few events.
+type batch struct {
+	entries []stream.Entry
+	room    []byte
+}
 
-var reusedEntries = sync.Pool{New: func() any { return new([]stream.Entry) }}
+const (
+	maxReused = 64 // entries
+	roomSize  = 4 << 10
+	minRoom   = 1 << 10 // usual events are smaller
+)
+
+var batches = sync.Pool{New: func() any { return &batch{room: make([]byte, 0, roomSize)} }}
 
 // store publishes the items batch by batch and sets their outcomes. It returns the reasons
 // of the dead letters among them. A batch is kept until it is acknowledged, and no longer.
 func (p *Publisher) store(ctx context.Context, link *natsconn.Link, items []schema.Item, outcomes []schema.Outcome) (deadLetters []schema.Reason, err error) {
 	headers := p.cfg.traceHeaders(ctx)
 	limit := p.monitor.Streams.Limit(link) - headers.Room()
-	reused := reusedEntries.Get().(*[]stream.Entry)
-	entries := slices.Grow((*reused)[:0], min(len(items), stream.MaxBatch))
-	if len(items) <= maxReused {
-		defer func() { *reused = entries; reusedEntries.Put(reused) }()
+	reused := batches.Get().(*batch)
+	entries, room := slices.Grow(reused.entries[:0], min(len(items), stream.MaxBatch)), reused.room
+	if len(items) <= maxReused { // else the entries are not kept
+		reused.entries = entries
 	}
+	defer batches.Put(reused)
 	for begin := 0; begin < len(items); begin += len(entries) {
 		entries = entries[:min(len(items)-begin, stream.MaxBatch)]
 		for i := range entries {
-			m, err := items[begin+i].Message(p.cfg.Root, limit)
+			m, err := items[begin+i].MessageIn(room, p.cfg.Root, limit)
 			if err != nil {
 				return deadLetters, fmt.Errorf("item %d of %d: encode: %w", begin+i+1, len(items), err)
 			}
 			p.cfg.Fill(&entries[i], &m)
+			used := min(len(m.Data), cap(room))
+			if room = room[used:used]; cap(room) < minRoom {
+				room = make([]byte, 0, roomSize)
+			}
 			headers.AddTo(entries[i].Msg.Header)
 		}
 		err := p.send(ctx, link, entries)

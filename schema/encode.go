@@ -13,8 +13,11 @@ import (
 
 // Encode returns the event as the JSON that is published. It is what encoding/json makes
 // of it without escapes for HTML, byte for byte.
-func (e *Event) Encode() ([]byte, error) {
-	w := jsonWriter{out: append(make([]byte, 0, usualSize), '{')}
+func (e *Event) Encode() ([]byte, error) { return e.appendTo(make([]byte, 0, usualSize)) }
+
+// appendTo appends what Encode returns.
+func (e *Event) appendTo(out []byte) ([]byte, error) {
+	w := jsonWriter{out: append(out, '{')}
 	w.text("specversion", e.SpecVersion)
 	w.text("id", e.ID)
 	w.text("source", e.Source)

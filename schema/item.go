@@ -46,13 +46,18 @@ type Message struct {
 // limit is the largest message that the server accepts, in bytes. An event over it becomes
 // a dead letter, and a dead letter keeps as much of the body as fits.
 func (i *Item) Message(root string, limit int) (Message, error) {
+	return i.MessageIn(make([]byte, 0, usualSize), root, limit)
+}
+
+// MessageIn is [Item.Message], and appends the data of an event to room, which is empty.
+func (i *Item) MessageIn(room []byte, root string, limit int) (Message, error) {
 	switch {
 	case i.Delivery != nil:
 		return i.delivery(root, limit)
 	case i.Event == nil:
 		return i.deadLetter(root, i.Rejection, limit)
 	}
-	data, err := i.Event.Encode()
+	data, err := i.Event.appendTo(room)
 	if err != nil {
 		return Message{}, err
 	}
