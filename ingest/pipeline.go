@@ -17,7 +17,7 @@ import (
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start, status := time.Now(), http.StatusOK
 	req := s.route(r)
-	defer req.trail.release()
+	defer req.release()
 	s.startTrail(req, start)
 	err := s.handle(w, req)
 	if err != nil {
@@ -31,7 +31,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // route finds the webhook and the handler of a request.
 func (s *Server) route(r *http.Request) *request {
-	req := &request{Request: r, handler: "not_found", handle: respondNotFound}
+	req := requests.Get().(*request)
+	req.Request, req.handler, req.handle = r, "not_found", respondNotFound
 	hook, account := s.exact[r.URL.Path], ""
 	if hook == nil {
 		// Match, because mux.Router.ServeHTTP copies every request twice and redirects
@@ -101,8 +102,8 @@ func (s *Server) deliver(w http.ResponseWriter, r *request) error {
 			return s.reject(r, err)
 		}
 	}
-	d := &delivery{hook: r.hook, received: received, trail: &r.trail}
-	r.trail.delivery = d
+	d := &r.delivery
+	d.hook, d.received, d.trail, r.trail.delivery = r.hook, received, &r.trail, d
 	d.account, d.includeRaw = r.account, s.cfg.IncludeRaw
 	d.storeOther, d.answerCallbacks = s.cfg.StoreOther, s.cfg.TelegramAnswer
 	ctx := r.Context()

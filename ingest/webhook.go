@@ -1,6 +1,9 @@
 package ingest
 
-import "net/http"
+import (
+	"net/http"
+	"sync"
+)
 
 // webhook is a URL path that platforms deliver to. Several platforms can share one.
 type webhook struct {
@@ -73,7 +76,26 @@ type request struct {
 	hook    *webhook // nil: there is none at this path
 	account string   // from the path; empty for most webhooks
 	trail   trail
+
+	delivery delivery // if the sender is authenticated
 }
+
+// requests are reused. What is shown to the observer and the publisher must not be kept.
+var requests = sync.Pool{New: func() any { return new(request) }}
+
+// release frees everything, after the response.
+func (r *request) release() {
+	r.trail.release()
+	items := r.delivery.items
+	*r = request{}
+	if cap(items) <= maxReusedItems {
+		clear(items)
+		r.delivery.items = items[:0]
+	}
+	requests.Put(r)
+}
+
+const maxReusedItems = 32
 
 // handlerFunc answers a request, or returns the error to answer it with.
 type handlerFunc func(*Server, http.ResponseWriter, *request) error
