@@ -17,8 +17,14 @@ type form struct {
 	params  json.RawMessage
 }
 
+// signsOfParams are characters of which each form has at least one.
+const signsOfParams = `{["=(`
+
 // splitParams applies step 2 of the rule. A payload without params is only a name.
 func splitParams(raw string) form {
+	if !strings.ContainsAny(raw, signsOfParams) { // as nearly all payloads
+		return form{name: raw}
+	}
 	for _, parse := range []func(string) (form, bool){jsonForm, suffixForm, queryForm, callForm} {
 		if f, ok := parse(raw); ok {
 			return f

@@ -212,3 +212,20 @@ func checkRoundTrip(t *testing.T, p Payload) {
 		t.Errorf("got %#v, want %#v", decoded, p)
 	}
 }
+
+// FuzzSignsOfParams: a payload with params has one of the signs.
+func FuzzSignsOfParams(f *testing.F) {
+	for _, raw := range []string{"plan:pro", `{"a":1}`, `["a"]`, `"a"`, `a{"b":1}`, "a?b=c", "b=c", "a(b=c)", "a()", "}", ")", "\t"} {
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		if strings.ContainsAny(raw, signsOfParams) {
+			return
+		}
+		for i, parse := range []func(string) (form, bool){jsonForm, suffixForm, queryForm, callForm} {
+			if got, ok := parse(raw); ok {
+				t.Errorf("%q: form %d reads %+v", raw, i, got)
+			}
+		}
+	})
+}
