@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/stream"
 	"github.com/postback-gateway/gateway/schema"
@@ -31,8 +33,11 @@ func (p *Publisher) Publish(ctx context.Context, items []schema.Item) (outcomes 
 		return outcomes, err
 	}
 	defer p.inProgress.Done()
-	ctx, span := p.cfg.startSpan(ctx, len(items))
-	defer func() { endSpan(span, err) }()
+	if p.cfg.Tracer != nil {
+		var span trace.Span
+		ctx, span = p.cfg.startSpan(ctx, len(items))
+		defer func() { endSpan(span, err) }()
+	}
 	defer func(start time.Time) { p.metrics.publish.Observe(time.Since(start).Seconds()) }(time.Now())
 
 	link, err := p.link()
@@ -77,8 +82,12 @@ var batches = sync.Pool{New: func() any { return &batch{room: make([]byte, 0, ro
 // store publishes the items batch by batch and sets their outcomes. It returns the reasons
 // of the dead letters among them. A batch is kept until it is acknowledged, and no longer.
 func (p *Publisher) store(ctx context.Context, link *natsconn.Link, items []schema.Item, outcomes []schema.Outcome) (deadLetters []schema.Reason, err error) {
-	headers := p.cfg.traceHeaders(ctx)
-	limit := p.monitor.Streams.Limit(link) - headers.Room()
+	limit := p.monitor.Streams.Limit(link)
+	var headers stream.TraceHeaders
+	if p.cfg.Tracer != nil {
+		headers = p.cfg.traceHeaders(ctx)
+		limit -= headers.Room()
+	}
 	reused := batches.Get().(*batch)
 	entries, room := slices.Grow(reused.entries[:0], min(len(items), stream.MaxBatch)), reused.room
 	if len(items) <= maxReused { // else the entries are not kept
@@ -97,7 +106,9 @@ func (p *Publisher) store(ctx context.Context, link *natsconn.Link, items []sche
 			if room = room[used:used]; cap(room) < minRoom {
 				room = make([]byte, 0, roomSize)
 			}
-			headers.AddTo(entries[i].Msg.Header)
+			if headers != nil {
+				headers.AddTo(entries[i].Msg.Header)
+			}
 		}
 		err := p.send(ctx, link, entries)
 		for i := range entries {

@@ -12,11 +12,8 @@ import (
 	"github.com/postback-gateway/gateway/publish/stream"
 )
 
-// startSpan begins the span of storing n items. Without tracing the span is nil.
+// startSpan begins the span of storing n items. It needs a tracer.
 func (c *Config) startSpan(ctx context.Context, n int) (context.Context, trace.Span) {
-	if c.Tracer == nil {
-		return ctx, nil
-	}
 	return c.Tracer.Start(ctx, "publish "+c.Stream,
 		trace.WithSpanKind(trace.SpanKindProducer),
 		trace.WithAttributes(
@@ -30,9 +27,6 @@ func (c *Config) startSpan(ctx context.Context, n int) (context.Context, trace.S
 
 // endSpan ends the span of startSpan.
 func endSpan(span trace.Span, err error) {
-	if span == nil {
-		return
-	}
 	if err != nil {
 		span.SetStatus(codes.Error, err.Error())
 		span.SetAttributes(semconv.ErrorTypeOther)
@@ -42,9 +36,6 @@ func endSpan(span trace.Span, err error) {
 
 // traceHeaders returns the headers that pass the span in ctx on to consumers.
 func (c *Config) traceHeaders(ctx context.Context) stream.TraceHeaders {
-	if c.Tracer == nil {
-		return nil
-	}
 	text := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, text)
 	return stream.NewTraceHeaders(text)

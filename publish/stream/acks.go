@@ -73,19 +73,17 @@ func (a *acks) publish(m *nats.Msg, w waiter) (uint64, error) {
 	a.mu.Unlock()
 	m.Reply = string(strconv.AppendUint(append(make([]byte, 0, 64), a.prefix...), number, 36))
 	if err := a.nc.PublishMsg(m); err != nil {
-		a.take(number)
+		a.cancel(number)
 		return 0, publishError(err)
 	}
 	return number, nil
 }
 
-// take returns who waits for a response, once.
-func (a *acks) take(number uint64) (waiter, bool) {
+// cancel says that nobody waits for a response any more.
+func (a *acks) cancel(number uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	w, found := a.waiting[number]
 	delete(a.waiting, number)
-	return w, found
 }
 
 func (a *acks) receive(m *nats.Msg) {
@@ -93,9 +91,11 @@ func (a *acks) receive(m *nats.Msg) {
 	if err != nil {
 		return // nobody else knows the subjects
 	}
-	w, found := a.take(number)
+	now := time.Now()
 	a.mu.Lock()
-	a.responded, a.respondedAt = max(a.responded, number), time.Now()
+	w, found := a.waiting[number]
+	delete(a.waiting, number)
+	a.responded, a.respondedAt = max(a.responded, number), now
 	a.mu.Unlock()
 	if found {
 		w.responses <- response{entry: w.entry, msg: m}

@@ -24,28 +24,9 @@ type attempt struct {
 // attempts are reused if nothing failed: then no other response can arrive.
 var attempts = sync.Pool{New: func() any { return &attempt{responses: make(chan response, 1), timeout: time.NewTimer(0)} }}
 
-// attemptOnce publishes what is not acknowledged yet, in order, and collects the
-// acknowledgements. It returns a final error if there was one, else the first.
-func attemptOnce(ctx context.Context, s *Sender, acks *acks, entries []Entry) error {
-	a := attempts.Get().(*attempt)
-	a.sender, a.acks, a.entries, a.err = s, acks, entries, nil
-	if cap(a.responses) < len(entries) {
-		a.responses = make(chan response, len(entries))
-	}
-	a.timeout.Reset(s.AckTimeout)
-	complete := a.run(ctx)
-	a.timeout.Stop()
-	a.sender, a.acks, a.entries = nil, nil, nil
-	err := a.err
-	if complete && err == nil {
-		attempts.Put(a)
-	}
-	return err
-}
-
-// run returns true when there is a response for each entry that was sent. It returns false
-// when ctx ends or the server has not responded in time.
-func (a *attempt) run(ctx context.Context) (complete bool) {
+// run returns when there is a response for each entry that was sent, or when ctx ends or
+// the server has not responded in time, which is an error.
+func (a *attempt) run(ctx context.Context) {
 	for sent := a.send(ctx); sent > 0; {
 		select {
 		case r := <-a.responses:
@@ -54,15 +35,14 @@ func (a *attempt) run(ctx context.Context) (complete bool) {
 		case <-a.timeout.C:
 			if !a.acks.queued(a.firstNumber(), a.sender.AckTimeout) {
 				a.abandon(jetstream.ErrAsyncPublishTimeout)
-				return false
+				return
 			}
 			a.timeout.Reset(a.sender.AckTimeout)
 		case <-ctx.Done():
 			a.abandon(ctx.Err())
-			return false
+			return
 		}
 	}
-	return true
 }
 
 // send stops at the first entry that cannot be sent, so that they keep their order. It
@@ -121,7 +101,7 @@ func (a *attempt) firstNumber() uint64 {
 func (a *attempt) abandon(cause error) {
 	for i := range a.entries {
 		if number := a.entries[i].number; number != 0 {
-			a.acks.take(number)
+			a.acks.cancel(number)
 		}
 	}
 	for len(a.responses) > 0 {

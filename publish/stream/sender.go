@@ -78,7 +78,18 @@ func (s *Sender) attempt(ctx context.Context, link *natsconn.Link, entries []Ent
 	if err != nil {
 		return publishError(err)
 	}
-	err = attemptOnce(ctx, s, acks, entries)
+	a := attempts.Get().(*attempt)
+	a.sender, a.acks, a.entries, a.err = s, acks, entries, nil
+	if cap(a.responses) < len(entries) {
+		a.responses = make(chan response, len(entries))
+	}
+	a.timeout.Reset(s.AckTimeout)
+	a.run(ctx)
+	a.timeout.Stop()
+	a.entries, err = nil, a.err
+	if err == nil {
+		attempts.Put(a)
+	}
 	if errors.Is(err, jetstream.ErrNoStreamResponse) {
 		s.Conn.Wake() // the stream may have been deleted: then it is created again
 	}
