@@ -17,13 +17,14 @@ type batch struct {
 	includeRaw bool
 	isUTF8     bool // the whole body is; if not, each item is checked
 
+	isForwarded     bool // the delivery is stored whole too
 	storeOther      bool // items that are not clicks become events too
 	answerCallbacks bool // a Telegram callback is answered in the response
 
 	items   []schema.Item
 	answer  []byte         // the response that the platform expects; nil for the counts
 	size    int            // of the body, in bytes
-	entryID string         // of the delivery's first entry
+	entryID string         // of the first entry, if the delivery is forwarded
 	several bool           // there are entries with different ids
 	notJSON bool           // the body is not a JSON object, and the only item
 	ignored map[string]int // by platform

@@ -75,12 +75,8 @@ func (b *body) grow(limit int64) error {
 }
 
 // reserveDecoded reserves memory for the events of an authenticated delivery. It fails
-// while other large deliveries use too much. Small bodies need no reservation, because
-// the number of deliveries in flight limits them.
+// while other large deliveries use too much.
 func (b *body) reserveDecoded() error {
-	if len(b.bytes) <= firstRead {
-		return nil
-	}
 	size := decodedSize * int64(len(b.bytes))
 	if b.decodeMemory.Add(size) > max(decodeBudget, size) {
 		b.decodeMemory.Add(-size)

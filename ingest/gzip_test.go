@@ -75,7 +75,7 @@ func FuzzGzip(f *testing.F) {
 				t.Errorf("%d bytes, more than the limit", len(b.bytes))
 			}
 		}
-		r.trail.release()
+		r.release()
 		if n := ts.readMemory.Load(); n != 0 {
 			t.Errorf("%d bytes are still reserved", n)
 		}

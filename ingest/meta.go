@@ -89,7 +89,9 @@ func decodeEnvelope(b *batch, e *envelope) {
 	}
 	for i := range e.items {
 		item := &e.items[i]
-		b.noteEntry(item.entryID)
+		if b.isForwarded {
+			b.noteEntry(item.entryID)
+		}
 		switch {
 		case item.fault != "":
 			b.deadLetter(name, schema.ReasonMalformed, item.body, item.fault)

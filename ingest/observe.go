@@ -72,28 +72,11 @@ type trail struct {
 	secret, secrets int
 }
 
-// startTrail asks whether somebody looks. Without an observer it does nothing.
-func (s *Server) startTrail(r *request, start time.Time) {
-	if s.cfg.Observer != nil && s.cfg.Observer.Watching() {
-		r.trail.watched, r.trail.last = true, start
-	}
-}
-
 // step ends a step.
 func (t *trail) step(took *time.Duration) {
 	if t.watched {
 		now := time.Now()
 		*took, t.last = now.Sub(t.last), now
-	}
-}
-
-// release frees what the delivery used.
-func (t *trail) release() {
-	if t.body != nil {
-		t.body.release()
-	}
-	if t.content != nil {
-		t.content.release()
 	}
 }
 

@@ -18,7 +18,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start, status := time.Now(), http.StatusOK
 	req := s.route(r)
 	defer req.release()
-	s.startTrail(req, start)
+	if s.cfg.Observer != nil && s.cfg.Observer.Watching() {
+		req.trail.watched, req.trail.last = true, start
+	}
 	err := s.handle(w, req)
 	if err != nil {
 		p := problemOf(err)
@@ -129,20 +131,25 @@ func (s *Server) process(r *request, d *delivery, received *body) (err error) {
 		return err
 	}
 	defer s.slots.release()
-	body, err := s.decompress(r, received)
-	if err != nil {
-		return err
+	body := received
+	if r.Header["Content-Encoding"] != nil {
+		if body, err = s.decompress(r, received); err != nil {
+			return err
+		}
 	}
-	if err := body.reserveDecoded(); err != nil {
-		return err
+	if len(body.bytes) > firstRead { // the number of deliveries in flight limits the others
+		if err := body.reserveDecoded(); err != nil {
+			return err
+		}
 	}
+	d.isForwarded = len(s.cfg.Forward) > 0 && s.isForwarded(r)
 	d.receivedAt = s.cfg.Now().UTC().Truncate(time.Millisecond)
 	d.size, d.isUTF8 = len(body.bytes), utf8.Valid(body.bytes)
 	d.hook.decode(&d.batch, body.bytes)
 	if d.surplus > 0 {
 		d.deadLetterSurplus(d.hook.name, body.bytes)
 	}
-	if s.isForwarded(r) {
+	if d.isForwarded {
 		d.whole = wholeDelivery(r, d, received.bytes)
 	}
 	d.trail.step(&d.trail.steps.Decode)
@@ -154,14 +161,20 @@ func (s *Server) process(r *request, d *delivery, received *body) (err error) {
 // publish stores the items of a delivery. It does not stop when the caller hangs up:
 // the platform would deliver everything again.
 func (s *Server) publish(d *delivery) error {
-	if items := d.toStore(); len(items) > 0 {
+	items := d.items
+	if d.whole != nil {
+		items = d.toStore()
+	}
+	if len(items) > 0 {
 		ctx := s.deadlines.next()
 		if d.span != nil {
 			ctx = trace.ContextWithSpan(ctx, d.span)
 		}
 		outcomes, err := s.publisher.Publish(ctx, items)
 		d.outcomes, d.storeErr = outcomes[:len(d.items)], err
-		s.logTooLarge(d, outcomes)
+		if d.whole != nil {
+			s.logTooLarge(d, outcomes)
+		}
 	}
 	d.count()
 	s.metrics.countItems(d)

@@ -85,7 +85,12 @@ var requests = sync.Pool{New: func() any { return new(request) }}
 
 // release frees everything, after the response.
 func (r *request) release() {
-	r.trail.release()
+	if b := r.trail.body; b != nil {
+		b.release()
+	}
+	if b := r.trail.content; b != nil {
+		b.release()
+	}
 	items := r.delivery.items
 	*r = request{}
 	if cap(items) <= maxReusedItems {

@@ -64,17 +64,14 @@ func (b *batch) entryAccount() string {
 	}
 }
 
-// toStore returns the items, and behind them the whole delivery if it is forwarded.
+// toStore returns the items, and behind them the whole delivery, which is forwarded.
 func (d *delivery) toStore() []schema.Item {
-	if d.whole == nil {
-		return d.items
-	}
 	return append(slices.Clip(d.items), schema.Item{Delivery: d.whole})
 }
 
 // logTooLarge logs that a delivery is kept as a dead letter instead of being forwarded.
 func (s *Server) logTooLarge(d *delivery, outcomes []schema.Outcome) {
-	if d.whole == nil || len(outcomes) == 0 || outcomes[len(outcomes)-1] != schema.Rejected {
+	if len(outcomes) == 0 || outcomes[len(outcomes)-1] != schema.Rejected {
 		return
 	}
 	s.hints.tooLarge.Do(func() {
