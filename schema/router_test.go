@@ -3,6 +3,7 @@ package schema
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -130,6 +131,26 @@ func TestRouterFilterSubjects(t *testing.T) {
 	}
 }
 
+func TestRouterPartitionFilterSubjects(t *testing.T) {
+	r, _ := newTestRouter(func(r *Router, to func(string) Handler) {
+		r.Postback(to("plan"), "plan")
+		r.Postback(to("pro"), "plan:pro", "rate:5")
+		r.Optin(to("stop"), "stop")
+	})
+	want := []string{"postback.v1.*.*.=optin.stop.p2", "postback.v1.*.*.plan.*.p2", "postback.v1.*.*.rate.5.p2"}
+	if got := r.PartitionFilterSubjects(2); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	r.AnyPostback(func(context.Context, *Event) error { return nil })
+	if got, want := r.PartitionFilterSubjects(63), []string{"postback.v1.*.*.*.*.p63"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	r, _ = newTestRouter(func(*Router, func(string) Handler) {})
+	if got := r.PartitionFilterSubjects(0); got != nil {
+		t.Errorf("without a handler: got %q", got)
+	}
+}
+
 func TestRouterWithoutARoot(t *testing.T) {
 	r := NewRouter("")
 	r.Postback(func(context.Context, *Event) error { return nil }, "a")
@@ -156,6 +177,8 @@ func TestRouterPanicsAtMistakes(t *testing.T) {
 		"twice":       func(r *Router) { r.Postback(h, "a", "b"); r.Postback(h, "b") },
 		"two for any": func(r *Router) { r.AnyPostback(h); r.AnyPostback(h) },
 		"a context":   func(r *Router) { r.Context("/") },
+		"negative":    func(r *Router) { r.PartitionFilterSubjects(-1) },
+		"too high":    func(r *Router) { r.PartitionFilterSubjects(MaxPartitions) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
@@ -191,10 +214,15 @@ func FuzzRouter(f *testing.F) {
 			if handled, _ := r.Dispatch(t.Context(), e); !handled {
 				return
 			}
-			subject := route.Subject(DefaultRoot, Messenger, "1")
-			for _, s := range []string{subject, subject + ".p3"} {
-				if !slices.ContainsFunc(r.FilterSubjects(), func(filter string) bool { return matches(filter, s) }) {
-					t.Errorf("%s takes %q, and no filter of %q matches %s", *called, raw, r.FilterSubjects(), s)
+			checkOneFilter(t, *called, r.FilterSubjects(), Subjects{Root: DefaultRoot}.Of(e, route))
+			e.PartitionKey = raw
+			partitioned := Subjects{DefaultRoot, 4}.Of(e, route)
+			checkOneFilter(t, *called, r.FilterSubjects(), partitioned)
+			for n := range 4 {
+				if strings.HasSuffix(partitioned, fmt.Sprint(".p", n)) {
+					checkOneFilter(t, *called, r.PartitionFilterSubjects(n), partitioned)
+				} else if slices.ContainsFunc(r.PartitionFilterSubjects(n), func(f string) bool { return matches(f, partitioned) }) {
+					t.Errorf("%q matches %s", r.PartitionFilterSubjects(n), partitioned)
 				}
 			}
 		}
@@ -212,6 +240,20 @@ func FuzzRouter(f *testing.F) {
 			}
 		}
 	})
+}
+
+// checkOneFilter: the server rejects filters that overlap, so exactly one has to match.
+func checkOneFilter(t *testing.T, handler string, filters []string, subject string) {
+	t.Helper()
+	n := 0
+	for _, filter := range filters {
+		if matches(filter, subject) {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%s handles the event of %s, and %d filters of %q match it", handler, subject, n, filters)
+	}
 }
 
 // matches reports whether a NATS filter matches a subject.

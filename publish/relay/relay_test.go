@@ -149,6 +149,33 @@ func TestRelay(t *testing.T) {
 }
 
 // TestRelayWaitsForTheCluster: deliveries do not notice that it is away.
+// TestRelayKeepsPartitions: the subject is the one that was stored on this machine, also
+// if the number of partitions has changed before the cluster is reached.
+func TestRelayKeepsPartitions(t *testing.T) {
+	needsProcess(t)
+	r := startRelayed(t, natstest.Start(t, ""), func(local, cluster *Config) { local.Partitions, cluster.Partitions = 3, 5 })
+	mustPublish(t, r.Publisher, clicks("m", 5)...)
+	r.drained()
+	subjects := func(all []*jetstream.RawStreamMsg) (s []string) {
+		for _, m := range all {
+			s = append(s, m.Subject)
+		}
+		return s
+	}
+	want := slices.Repeat([]string{"postback.v1.messenger.PAGE.plan.enterprise.p0"}, 5)
+	there := natstest.JetStream(t, r.server.URL())
+	if got := subjects(stored(t, there, "POSTBACKS")); !slices.Equal(got, want) {
+		t.Errorf("the cluster has %q", got)
+	}
+	// A gateway without partitions that stores in the cluster recognizes them.
+	direct := serverConfig(r.server)
+	for i, outcome := range mustPublish(t, mustOpen(t, direct), clicks("m", 5)...) {
+		if outcome != schema.Duplicate {
+			t.Errorf("event %d: %s", i, outcome)
+		}
+	}
+}
+
 func TestRelayWaitsForTheCluster(t *testing.T) {
 	needsProcess(t)
 	server := natstest.New(t, natstest.FreePort(t), "")
