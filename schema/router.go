@@ -21,6 +21,8 @@ type Router struct {
 	postbacks routes
 	referrals routes
 	optins    routes
+	forms     routes // by kind
+	identity  routes // at most one
 }
 
 // NewRouter returns a router for events below the gateway's subject root. An empty root is
@@ -53,6 +55,24 @@ func (r *Router) Referral(h Handler, refs ...string) {
 func (r *Router) Optin(h Handler, refs ...string) {
 	r.optins.addNames(h, nil, refs)
 }
+
+// Form registers a handler for what people entered into forms of one of the kinds:
+// [KindFlow], [KindForm] and [KindWebApp]. Without kinds it gets all of them. A form without
+// a handler is one for AnyPostback. What a Mini App sent is only a form if it is JSON;
+// other text is the payload of a postback.
+func (r *Router) Form(h Handler, kinds ...Kind) {
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		if !slices.Contains(formKinds, kind) {
+			panic(fmt.Sprintf("schema: %q is not a kind of form: expected one of %q", kind, formKinds))
+		}
+		names[i] = string(kind)
+	}
+	r.forms.addNames(h, nil, names)
+}
+
+// Identity registers a handler for people whose id or number has changed.
+func (r *Router) Identity(h Handler) { r.identity.add(h, nil) }
 
 // Context returns a part of the router whose names follow the name of the context.
 // Context("sales").Postback(h, "buy") handles sales/buy.
@@ -123,7 +143,9 @@ func (r *Router) tokens() (all []Tokens) {
 		all = append(all, t)
 	}
 	all = append(all, r.referrals.tokens(RouteReferral)...)
-	return append(all, r.optins.tokens(func(ref string) Route { return RouteOptin(&Referral{Ref: ref}) })...)
+	all = append(all, r.optins.tokens(func(ref string) Route { return RouteOptin(&Referral{Ref: ref}) })...)
+	all = append(all, r.forms.tokens(func(kind string) Route { return routeForm(Kind(kind)) })...)
+	return append(all, r.identity.tokens(func(string) Route { return RouteIdentity() })...)
 }
 
 // tokens returns those of the events with a reserved prefix.
@@ -151,9 +173,16 @@ func (r *Router) Dispatch(ctx context.Context, e *Event) (handled bool, err erro
 
 func (r *Router) handler(e *Event) Handler {
 	p, referral := e.Data.Payload, e.Data.Referral
+	if e.Data.IsForm() {
+		if h := r.forms.find([]string{string(e.Data.Kind)}); h != nil {
+			return h
+		}
+	}
 	switch kind := e.Data.Kind; {
 	case kind == KindOptin && (p == nil || referral.OptinAction() != ""):
 		return r.optins.find(referral.optinPieces())
+	case kind == KindIdentity:
+		return r.identity.find(nil)
 	case p != nil:
 		return r.postbacks.find(p.pieces())
 	case kind == KindReferral:

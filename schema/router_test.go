@@ -35,6 +35,17 @@ func optin(typ, ref, raw string) *Event {
 	return e
 }
 
+// filled returns what a person entered into a form.
+func filled(kind Kind, raw string) *Event {
+	e := click(raw)
+	e.Data.Kind = kind
+	if e.Data.IsForm() && raw != "" {
+		p, _ := ParseForm(kind, raw)
+		e.Data.Payload = &p
+	}
+	return e
+}
+
 // newTestRouter returns a router whose handlers record their names.
 func newTestRouter(register func(r *Router, to func(name string) Handler)) (*Router, *string) {
 	r, called := NewRouter(DefaultRoot), new(string)
@@ -56,6 +67,9 @@ func TestRouterDispatch(t *testing.T) {
 		r.Referral(to("spring"), "spring_sale")
 		r.Referral(to("any referral"))
 		r.Optin(to("stop"), "stop")
+		r.Form(to("flow"), KindFlow)
+		r.Form(to("any form"))
+		r.Identity(to("identity"))
 	})
 	for name, c := range map[string]struct {
 		event *Event
@@ -84,6 +98,12 @@ func TestRouterDispatch(t *testing.T) {
 		"an opt-out and a payload": {optin(OptinStop, "", "plan"), "stop"},
 		"an opt-in with a payload": {optin("notification_messages", "", "plan"), "plan"},
 		"a renewed opt-in":         {optin(OptinResume, "stop", "plan"), ""},
+		"a flow":                   {filled(KindFlow, `{"a":1}`), "flow"},
+		"a flow without an answer": {filled(KindFlow, ""), "flow"},
+		"another form":             {filled(KindForm, `{"action":"plan"}`), "any form"},
+		"a Mini App's JSON":        {filled(KindWebApp, `{"action":"plan"}`), "any form"},
+		"a Mini App's text":        {filled(KindWebApp, "plan:pro"), "plan:pro"},
+		"a new number":             {came(KindIdentity, ""), "identity"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			*called = ""
@@ -119,6 +139,14 @@ func TestRouterFilterSubjects(t *testing.T) {
 			r.Optin(to("c"))
 		},
 			[]string{"postback.v1.>"}},
+		"any and a form": {func(r *Router, to func(string) Handler) { r.AnyPostback(to("a")); r.Form(to("b")) },
+			[]string{"postback.v1.>"}},
+		"forms": {func(r *Router, to func(string) Handler) { r.Form(to("a")); r.Form(to("b"), KindFlow) },
+			[]string{"postback.v1.*.*.=form.>"}},
+		"a kind of form": {func(r *Router, to func(string) Handler) { r.Form(to("a"), KindWebApp, KindForm) },
+			[]string{"postback.v1.*.*.=form.form", "postback.v1.*.*.=form.form.*", "postback.v1.*.*.=form.web_app", "postback.v1.*.*.=form.web_app.*"}},
+		"new numbers": {func(r *Router, to func(string) Handler) { r.Identity(to("a")) },
+			[]string{"postback.v1.*.*.=identity.>"}},
 		"referrals": {func(r *Router, to func(string) Handler) { r.Referral(to("a"), "x"); r.Optin(to("b")) },
 			[]string{"postback.v1.*.*.=optin.>", "postback.v1.*.*.=referral.x", "postback.v1.*.*.=referral.x.*"}},
 	} {
@@ -128,6 +156,20 @@ func TestRouterFilterSubjects(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// A form that no other handler takes is a payload for AnyPostback, unless it is empty.
+func TestRouterDispatchesForms(t *testing.T) {
+	r, called := newTestRouter(func(r *Router, to func(string) Handler) {
+		r.AnyPostback(to("any"))
+		r.Form(to("flow"), KindFlow)
+	})
+	for raw, want := range map[string]string{`{"a":1}`: "any", "": ""} {
+		*called = ""
+		if _, err := r.Dispatch(t.Context(), filled(KindForm, raw)); *called != want || err != nil {
+			t.Errorf("%q: got %q, %v, want %q", raw, *called, err, want)
+		}
 	}
 }
 
@@ -177,6 +219,9 @@ func TestRouterPanicsAtMistakes(t *testing.T) {
 		"twice":       func(r *Router) { r.Postback(h, "a", "b"); r.Postback(h, "b") },
 		"two for any": func(r *Router) { r.AnyPostback(h); r.AnyPostback(h) },
 		"a context":   func(r *Router) { r.Context("/") },
+		"no form":     func(r *Router) { r.Form(h, KindButton) },
+		"a form":      func(r *Router) { r.Form(h, KindFlow, KindFlow) },
+		"identity":    func(r *Router) { r.Identity(h); r.Identity(h) },
 		"negative":    func(r *Router) { r.PartitionFilterSubjects(-1) },
 		"too high":    func(r *Router) { r.PartitionFilterSubjects(MaxPartitions) },
 	} {
@@ -209,6 +254,8 @@ func FuzzRouter(f *testing.F) {
 			r.Postback(to("postback"), name)
 			r.Referral(to("referral"), name)
 			r.Optin(to("optin"), name)
+			r.Form(to("form"), KindFlow)
+			r.Identity(to("identity"))
 		})
 		checkAsked := func(e *Event, route Route) {
 			if handled, _ := r.Dispatch(t.Context(), e); !handled {
@@ -232,6 +279,13 @@ func FuzzRouter(f *testing.F) {
 		}
 		checkAsked(e, route)
 		checkAsked(came(KindReferral, raw), RouteReferral(raw))
+		checkAsked(came(KindIdentity, ""), RouteIdentity())
+		for _, kind := range formKinds {
+			e := filled(kind, raw)
+			if e.Data.IsForm() {
+				checkAsked(e, routeForm(kind))
+			}
+		}
 		for _, typ := range []string{"", OptinStop, OptinResume} {
 			e := optin(typ, raw, "")
 			checkAsked(e, RouteOptin(e.Data.Referral))
