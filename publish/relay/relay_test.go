@@ -167,12 +167,18 @@ func TestRelayKeepsPartitions(t *testing.T) {
 	if got := subjects(stored(t, there, "POSTBACKS")); !slices.Equal(got, want) {
 		t.Errorf("the cluster has %q", got)
 	}
-	// A gateway without partitions that stores in the cluster recognizes them.
+	// A gateway that stores in the cluster recognizes them, whatever its own number is.
 	direct := serverConfig(r.server)
-	for i, outcome := range mustPublish(t, mustOpen(t, direct), clicks("m", 5)...) {
-		if outcome != schema.Duplicate {
-			t.Errorf("event %d: %s", i, outcome)
+	for _, direct.Partitions = range []int{0, 5} {
+		for i, outcome := range mustPublish(t, mustOpen(t, direct), clicks("m", 5)...) {
+			if outcome != schema.Duplicate {
+				t.Errorf("event %d with %d partitions: %s", i, direct.Partitions, outcome)
+			}
 		}
+	}
+	mustPublish(t, mustOpen(t, direct), click("new", "plan:enterprise"))
+	if got := subjects(stored(t, there, "POSTBACKS")); got[5] != "postback.v1.messenger.PAGE.plan.enterprise.p1" {
+		t.Errorf("the cluster has %q", got)
 	}
 }
 
