@@ -78,18 +78,15 @@ func (t Tokens) Filters(root string) []string {
 
 // join returns the tokens up to the last one that is set, below the root.
 func (t Tokens) join(root string) string {
-	all := [...]string{t.Platform, t.Account, t.Prefix, t.Action, t.Partition}
+	all := [...]string{root, t.Platform, t.Account, t.Prefix, t.Action, t.Partition}
 	set := len(all)
-	for set > 0 && all[set-1] == "" {
+	for set > 1 && all[set-1] == "" {
 		set--
 	}
-	var b strings.Builder
-	b.WriteString(root)
-	for _, token := range all[:set] {
-		b.WriteByte('.')
-		b.WriteString(cmp.Or(token, "*"))
+	for i := range all {
+		all[i] = cmp.Or(all[i], "*")
 	}
-	return b.String()
+	return strings.Join(all[:set], ".")
 }
 
 // covers reports whether the filters of t match all events that those of other match.
