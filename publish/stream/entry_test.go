@@ -66,7 +66,8 @@ func TestTraceOfWhatIsMadeSmaller(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := cfg.Entry(&encoded)
+	var m Entry
+	cfg.Fill(&m, &encoded)
 	m.Msg.Header["traceparent"] = []string{"00-" + callersTrace + "-00f067aa0ba902b7-01"}
 	m.Msg.Header["tracestate"] = []string{"a=" + strings.Repeat("x", MaxTraceState-2)}
 	const limit = 3000

@@ -48,7 +48,8 @@ func (e *Entry) Fit(s *Settings, limit int) error {
 	trace := traceHeadersOf(e.Msg.Header)
 	small, err := e.shrink(s, limit-trace.Room(), taken)
 	if err == nil {
-		*e = s.Entry(&small)
+		*e = Entry{}
+		s.Fill(e, &small)
 		trace.AddTo(e.Msg.Header)
 	}
 	return err
