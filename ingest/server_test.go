@@ -45,7 +45,7 @@ func (f *fakePublisher) Publish(ctx context.Context, items []schema.Item) ([]sch
 	defer f.mu.Unlock()
 	var outcomes []schema.Outcome
 	for i := range items {
-		m, err := items[i].Message("postback.v1", 1<<20)
+		m, err := items[i].Message(schema.Subjects{Root: schema.DefaultRoot}, 1<<20)
 		if err != nil {
 			return nil, err
 		}

@@ -97,7 +97,7 @@ func (p *Publisher) store(ctx context.Context, link *natsconn.Link, items []sche
 	for begin := 0; begin < len(items); begin += len(entries) {
 		entries = entries[:min(len(items)-begin, stream.MaxBatch)]
 		for i := range entries {
-			m, err := items[begin+i].MessageIn(room, p.cfg.Root, limit)
+			m, err := items[begin+i].MessageIn(room, p.cfg.EventSubjects(), limit)
 			if err != nil {
 				return deadLetters, fmt.Errorf("item %d of %d: encode: %w", begin+i+1, len(items), err)
 			}
