@@ -48,12 +48,18 @@ func (t *tried) click() (simulate.Platform, simulate.Click, error) {
 	return p, c, nil
 }
 
-// capture is the Publisher of a preview.
-type capture struct{ items []schema.Item }
+// capture is the Publisher of a preview. It has the message of the first item.
+type capture struct {
+	subjects schema.Subjects
+	message  *schema.Message
+	detail   string // of a dead letter
+	err      error
+}
 
 // Publish implements [ingest.Publisher].
 func (c *capture) Publish(_ context.Context, items []schema.Item) ([]schema.Outcome, error) {
-	c.items = items
+	m, err := items[0].Message(c.subjects, maxEvent)
+	c.message, c.detail, c.err = &m, items[0].Rejection.Detail, err
 	return slices.Repeat([]schema.Outcome{schema.Stored}, len(items)), nil
 }
 
@@ -94,7 +100,7 @@ func (c *Console) runPreview(request *http.Request, t *tried) (*previewed, error
 		return nil, err
 	}
 	request.Body = io.NopCloser(bytes.NewReader(body.Bytes()))
-	var stored capture
+	stored := capture{subjects: c.Subjects}
 	in, err := ingest.New(ingest.Config{
 		Secrets: ingest.Secrets{
 			MetaAppSecrets: []string{previewSecret}, MetaVerifyToken: previewSecret,
@@ -109,17 +115,17 @@ func (c *Console) runPreview(request *http.Request, t *tried) (*previewed, error
 	in.ServeHTTP(answer, request)
 	m := masker{reveal: true}
 	p := &previewed{Body: m.print(body.Bytes())}
-	if len(stored.items) == 0 {
+	message := stored.message
+	if message == nil {
 		p.Problem = fmt.Sprintf("answered %d: %s", answer.status, answer.body.String())
 		return p, nil
 	}
-	message, err := stored.items[0].Message(c.Subjects, maxEvent)
-	if err != nil {
-		return nil, err
+	if stored.err != nil {
+		return nil, stored.err
 	}
 	p.Subject, p.Event = message.Subject, m.print(message.Data)
 	if message.DeadLetter != "" {
-		p.Problem = "This item would become a dead letter: " + stored.items[0].Rejection.Detail
+		p.Problem = "This item would become a dead letter: " + stored.detail
 	}
 	return p, nil
 }
