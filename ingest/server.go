@@ -80,8 +80,8 @@ func (c *Config) check() error {
 // schema.Failed. Publishing the same items again is safe, because the store recognizes
 // them by their ids. The error is for the log: it can name servers and streams.
 //
-// It has to be safe for concurrent use. The items and their bodies are reused when it has
-// returned; it may keep events.
+// It has to be safe for concurrent use. The memory of the items, of their bodies and of Raw is
+// reused when it has returned; it may keep the rest of an event.
 type Publisher interface {
 	Publish(ctx context.Context, items []schema.Item) ([]schema.Outcome, error)
 }

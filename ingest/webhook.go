@@ -80,7 +80,7 @@ type request struct {
 	delivery delivery // if the sender is authenticated
 }
 
-// requests are reused. The observer and the publisher keep nothing of them but events.
+// requests are reused: see what [Publisher] and [Observer] may keep.
 var requests = sync.Pool{New: func() any { return new(request) }}
 
 // release frees everything, after the response.
