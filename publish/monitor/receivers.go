@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/postback-gateway/gateway/publish/natsconn"
@@ -30,13 +31,13 @@ type Receiver struct {
 func (m *Monitor) Receivers(ctx context.Context, subject string) ([]Receiver, error) {
 	ctx, cancel := context.WithTimeout(ctx, natsconn.SetupTimeout)
 	defer cancel()
-	selected, err := m.Streams.Select(subject)
+	spec, err := m.specOf(subject)
 	if err != nil {
 		return nil, err
 	}
-	s, err := m.openStream(ctx, selected.Spec)
+	s, err := m.openStream(ctx, spec)
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", m.Streams.Name(selected.Spec), err)
+		return nil, fmt.Errorf("stream %s: %w", m.Streams.Name(spec), err)
 	}
 	all := []Receiver{}
 	list := s.ListConsumers(ctx)
@@ -52,6 +53,15 @@ func (m *Monitor) Receivers(ctx context.Context, subject string) ([]Receiver, er
 	}
 	slices.SortFunc(all, func(a, b Receiver) int { return cmp.Compare(a.Name, b.Name) })
 	return all, list.Err()
+}
+
+// specOf returns the stream that has messages with a subject.
+func (m *Monitor) specOf(subject string) (*stream.Spec, error) {
+	selected, err := m.Streams.Select(subject)
+	if err != nil || !server.IsValidLiteralSubject(subject) || !slices.Equal(selected.Filters, []string{subject}) {
+		return nil, fmt.Errorf("%q is not the subject of an event: expected %s.PLATFORM.ACCOUNT.PREFIX.ACTION", subject, m.Streams.Root)
+	}
+	return selected.Spec, nil
 }
 
 func asksFor(info *jetstream.ConsumerInfo, subject string) bool {
@@ -111,7 +121,7 @@ const maxSearched = 1000
 func (m *Monitor) Find(ctx context.Context, subject, id string, since time.Time) (*stream.Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, natsconn.SetupTimeout)
 	defer cancel()
-	selected, err := m.Streams.Select(subject)
+	spec, err := m.specOf(subject)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +130,7 @@ func (m *Monitor) Find(ctx context.Context, subject, id string, since time.Time)
 		return nil, err
 	}
 	r, err := stream.Open(ctx, link, stream.ReaderConfig{
-		Stream: m.Streams.Name(selected.Spec), Filters: []string{subject}, Since: since, HeadersOnly: true, Inspects: "console",
+		Stream: m.Streams.Name(spec), Filters: []string{subject}, Since: since, HeadersOnly: true, Inspects: "console",
 	})
 	if err != nil {
 		return nil, err

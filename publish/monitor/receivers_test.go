@@ -84,6 +84,16 @@ func TestReceivers(t *testing.T) {
 	}
 }
 
+// TestReceiversOfNoSubject: what is not the subject of an event has no receivers.
+func TestReceiversOfNoSubject(t *testing.T) {
+	m := mustOpen(t, embeddedConfig(t)).Monitor()
+	for _, subject := range []string{"", "a..b", "postback.v1.messenger", "postback.v1.*.*.plan.pro", "elsewhere.1"} {
+		if found, err := m.Receivers(t.Context(), subject); err == nil {
+			t.Errorf("%q: %+v", subject, found)
+		}
+	}
+}
+
 // TestReceiversOfAnEventGivenUp: an event that was delivered as often as the consumer
 // allows does not look as if somebody worked on it.
 func TestReceiversOfAnEventGivenUp(t *testing.T) {

@@ -35,6 +35,7 @@ type Ring struct {
 	bytes   int
 	next    uint64        // sequence of the next record
 	since   time.Time     // when somebody began to look
+	kept    *time.Timer   // ends the watch of hidden pages; nil if there is none
 	changed chan struct{} // closed when there is a new record
 }
 
@@ -57,6 +58,18 @@ func (r *Ring) Watch() (stop func()) {
 		r.mu.Unlock()
 	}
 	return sync.OnceFunc(func() { r.watchers.Add(-1) })
+}
+
+// Keep is Watch for a time, from the last call on.
+func (r *Ring) Keep(d time.Duration) {
+	stop := r.Watch()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.kept != nil && r.kept.Reset(d) {
+		stop() // one watch is enough
+		return
+	}
+	r.kept = time.AfterFunc(d, stop)
 }
 
 // Watching implements [ingest.Observer].
