@@ -39,7 +39,38 @@ const percent = (part, whole) => `${Math.round(100 * part / whole)} %`
 const nearlyFull = 0.9
 const behind = 60 // seconds
 
-function storeProblems({ store, consumers }) {
+const sentence = (text) => (text ? `${text.charAt(0).toUpperCase()}${text.slice(1)}.` : '')
+
+// isShown leaves out what the strip shows by itself. A rejection counts for as long as
+// nothing was accepted after it.
+function isShown(finding, s) {
+  if (finding.code === 'rejected') return !s.rejections.some((rejection) => rejection.count > 0)
+  return finding.code !== 'not_ready'
+}
+
+function findings(s, level) {
+  return s.findings.filter((finding) => finding.level === level && isShown(finding, s))
+}
+
+const about = (finding) => (finding.about ? `${finding.about}: ` : '')
+
+const findingProblem = (finding) => problem(`${about(finding)}${finding.text}`, sentence(finding.do))
+
+function notes(s) {
+  const found = findings(s, 'note')
+  if (found.length === 0) return null
+  return el('details', { class: 'notes', open: byId('strip').querySelector('.notes')?.open ?? false },
+    el('summary', {}, `${found.length} ${found.length === 1 ? 'note' : 'notes'}`),
+    el('ul', {}, ...found.map((finding) => el('li', {}, `${about(finding)}${finding.text}. `, el('span', { class: 'advice' }, sentence(finding.do))))))
+}
+
+function forwardProblems({ forwards }) {
+  return forwards.filter(({ pending, lag }) => pending > 0 && lag > behind).map((f) => problem(
+    `${count(f.pending)} ${f.pending === 1 ? 'delivery waits' : 'deliveries wait'} for the existing bot of ${f.webhook}`,
+    `The oldest waits for ${Math.round(f.lag / 60)} min; ${count(f.failed)} attempts have failed since the start. See that the bot runs and answers 2xx; the log has its last error.`))
+}
+
+function storeProblems({ store, consumers, findings: known }) {
   const found = []
   if (store.limit > 0 && store.bytes > nearlyFull * store.limit) {
     found.push(problem(`The stream is ${percent(store.bytes, store.limit)} full`,
@@ -48,20 +79,27 @@ function storeProblems({ store, consumers }) {
   if (store.diskSize > 0 && store.diskFree < (1 - nearlyFull) * store.diskSize) {
     found.push(problem(`The disk of the data directory is ${percent(store.diskSize - store.diskFree, store.diskSize)} full`, 'Free some space or move the data directory to a larger disk.'))
   }
-  for (const consumer of consumers.filter(({ lag, pending }) => lag > behind && pending > 0)) {
+  for (const consumer of consumers.filter(({ name, lag, pending }) => lag > behind && pending > 0 && !known.some((finding) => finding.about === name && finding.level === 'problem'))) {
     found.push(problem(`Consumer ${consumer.name} is ${count(consumer.pending)} events behind`,
       `The oldest of them is ${Math.round(consumer.lag / 60)} min old. See that the service runs and acknowledges what it receives.`))
   }
   return found
 }
 
-function storeLine({ store, consumers }) {
+function storeLine({ store, consumers, forwards }) {
   const parts = []
   if (store.limit > 0) parts.push(`stream ${percent(store.bytes, store.limit)} full`)
   if (store.diskSize > 0) parts.push(`disk ${percent(store.diskSize - store.diskFree, store.diskSize)} full`)
   parts.push(consumers.length === 0 ? 'no durable consumer' : `${count(consumers.length)} durable ${consumers.length === 1 ? 'consumer' : 'consumers'}`)
-  if (store.unclaimed > 0) parts.push(`${count(store.unclaimed)} ${store.unclaimed === 1 ? 'subject' : 'subjects'} unclaimed (gateway unclaimed lists them)`)
+  if (store.unclaimed > 0) parts.push(`${count(store.unclaimed)} ${store.unclaimed === 1 ? 'subject' : 'subjects'} unclaimed`)
+  for (const f of forwards) parts.push(`${f.webhook} is forwarded: ${count(f.pending)} waiting, ${count(f.failed)} attempts failed${f.givenUp ? `, ${count(f.givenUp)} given up` : ''}`)
   return parts.join(' · ')
+}
+
+// lastRejections are those that nobody has to act on any more.
+function lastRejections({ webhooks }) {
+  return webhooks.filter((webhook) => webhook.rejection).map((webhook) => el('span', {},
+    `${webhook.webhook}${webhook.account ? ` ${webhook.account}` : ''}: last rejection `, time(webhook.rejection), ` (${inWords(webhook.reason)})`))
 }
 
 function accounts(all) {
@@ -79,8 +117,10 @@ function draw(s) {
   pill.textContent = isReady ? '● ready' : '✗ not ready'
   const problems = [
     ...s.notReady.map((line) => problem('No event can be stored', line)),
-    ...storeProblems(s),
     ...rejections(s.rejections),
+    ...findings(s, 'problem').map(findingProblem),
+    ...storeProblems(s),
+    ...forwardProblems(s),
   ]
   const stored = s.totals.stored ?? 0
   const quiet = stored > 0
@@ -88,7 +128,7 @@ function draw(s) {
     : s.handshakes > 0 ? 'Meta has verified the callback URL; no event has arrived yet' : 'No event has arrived yet'
   byId('strip').replaceChildren(
     ...(problems.length ? [el('ul', { class: 'problems' }, ...problems)] : []),
-    el('div', { class: 'quiet-line' }, el('span', {}, quiet), el('span', {}, storeLine(s)), accounts(s.accounts) ?? ''))
+    el('div', { class: 'quiet-line' }, el('span', {}, quiet), el('span', {}, storeLine(s)), accounts(s.accounts) ?? '', ...lastRejections(s)), notes(s) ?? '')
   byId('version').textContent = `version ${s.version}`
 }
 
