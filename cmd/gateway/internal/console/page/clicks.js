@@ -45,7 +45,7 @@ const heading = (text, kind) => el('th', { scope: 'col', class: kind ?? '' }, te
 
 function table() {
   const isAction = by() === 'action'
-  return el('div', { class: 'table-box', tabindex: '0', role: 'region', 'aria-label': 'Clicks' }, el('table', { class: 'clicks-table' },
+  return el('div', { class: 'table-box', tabindex: '0', role: 'region', 'aria-label': 'Table of clicks' }, el('table', { class: 'clicks-table' },
     el('thead', {}, el('tr', {}, heading(counted.find(([value]) => value === by())[1]), isAction ? heading('Title', 'title') : null,
       heading('Events', 'number'), heading('Share', 'number'), el('td', { class: 'bar-cell' }))),
     el('tbody', {}, ...result.rows.map(row))),
@@ -53,6 +53,15 @@ function table() {
 }
 
 const points = { '1h': '5 minutes', '24h': '30 minutes', '7d': '3 hours' }
+
+const dayAndTime = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hour12: false })
+const timeOfDay = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hour12: false })
+const day = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric' })
+
+function tickTime(at) {
+  const text = timeOfDay.format(at * 1000)
+  return text === '00:00' || text === '24:00' ? day.format(at * 1000) : text
+}
 
 const colour = (element) => getComputedStyle(element).color
 
@@ -85,9 +94,9 @@ async function drawPlot() {
   plot = new UPlot({
     width: box.clientWidth, height: 220, cursor: { y: false, drag: { x: false, y: false } },
     scales: { y: { range: (_, low, high) => [0, Math.max(4, high * 1.1)] } },
-    axes: [{ stroke: axis, grid: { show: false }, ticks: grid }, { stroke: axis, grid, ticks: { show: false }, size: 54, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6] }],
-    series: [{ label: 'Time', value: '{YYYY}-{MM}-{DD} {HH}:{mm}' }, ...series().map((line) => ({ ...line, paths: step, value: (_, v) => (v == null ? '–' : count(v)) }))],
-  }, [result.times, ...result.lines], box)
+    axes: [{ stroke: axis, grid: { show: false }, ticks: grid, values: (_, ticks) => ticks.map(tickTime) }, { stroke: axis, grid, ticks: { show: false }, size: 54, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6] }],
+    series: [{ label: 'Time', value: (_, at) => (at == null ? '–' : dayAndTime.format(at * 1000)) }, ...series().map((line) => ({ ...line, paths: step, value: (_, v) => (v == null ? '–' : count(v)) }))],
+  }, [[...result.times, 2 * result.times.at(-1) - result.times.at(-2)], ...result.lines.map((line) => [...line, null])], box)
   const sums = result.times.map((_, at) => result.lines.reduce((sum, line) => sum + line[at], 0))
   const most = Math.max(...sums)
   box.setAttribute('aria-label', `Events in each ${points[when()]}: at most ${count(most)}. The table below has the sums.`)

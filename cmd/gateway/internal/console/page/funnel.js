@@ -70,13 +70,13 @@ function duration(ns) {
   return seconds < 172800 ? `${(seconds / 3600).toFixed(1)} h` : `${Math.round(seconds / 86400)} days`
 }
 
-const head = (...names) => el('thead', {}, el('tr', {}, ...names.map(([text, kind]) => el('th', { scope: 'col', class: kind ?? '' }, text))))
+const head = (...names) => el('thead', {}, el('tr', {}, ...names.map(([text, kind]) => (text ? el('th', { scope: 'col', class: kind ?? '' }, text) : el('td', { class: kind })))))
 const cell = (text, kind = 'number') => el('td', { class: kind }, text)
 
 function stepTable({ steps: all }) {
   const first = all[0].people
   return el('table', { class: 'funnel-table' },
-    head(['Step'], ['People', 'number'], ['', 'bar-cell'], ['Of the first', 'number'], ['Of the step before', 'number wide-only'], ['Time since then, median', 'number']),
+    head(['Step'], ['People', 'number'], ['', 'bar-cell'], ['Of the first', 'number'], ['Of the step before', 'number wide-only'], ['Median time', 'number']),
     el('tbody', {}, ...all.map((step, at) => el('tr', {}, el('th', { scope: 'row' }, el('bdi', { class: 'text' }, step.step)), cell(count(step.people)),
       el('td', { class: 'bar-cell' }, el('meter', { min: 0, max: Math.max(1, first), value: step.people, 'aria-hidden': 'true' })),
       cell(percent(step.people, first)), cell(at ? percent(step.people, all[at - 1].people) : '', 'number wide-only'), cell(at && step.people ? duration(step.median_ns) : '')))))
@@ -99,9 +99,9 @@ function draw(result) {
   }
   box.replaceChildren(
     result.sample_of > 1 ? el('p', { class: 'note' }, `Estimated from 1 of ${result.sample_of} people.`) : '',
-    el('div', { class: 'table-box', tabindex: '0', role: 'region', 'aria-label': 'Funnel' }, stepTable(result)),
+    el('div', { class: 'table-box', tabindex: '0', role: 'region', 'aria-label': 'Table of steps' }, stepTable(result)),
     el('h3', {}, 'By referral'),
-    el('div', { class: 'table-box', tabindex: '0', role: 'region', 'aria-label': 'Funnel by referral' }, referralTable(result)))
+    el('div', { class: 'table-box', tabindex: '0', role: 'region', 'aria-label': 'Table of referrals' }, referralTable(result)))
 }
 
 async function load() {

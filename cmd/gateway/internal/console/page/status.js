@@ -23,7 +23,7 @@ function rejections(all) {
   return all.filter((rejection) => rejection.count > 0).map((rejection) => {
     const from = [rejection.handler.replace('_handshake', ' handshake'), rejection.account].filter((part) => part && part !== 'not_found').join(' ')
     return problem(`${count(rejection.count)} rejected: ${inWords(rejection.reason)}`, rejection.advice,
-      ` ${from ? `on ${from}, ` : ''}last `, time(rejection.last), ' ',
+      `${from ? ` on ${from}` : ''} · `, time(rejection.last), ' · ',
       el('a', { href: '?q=outcome:rejected', click: follow }, 'show'))
   })
 }
@@ -90,15 +90,16 @@ function storeLine({ store, consumers, forwards }) {
   const parts = []
   if (store.limit > 0) parts.push(`stream ${percent(store.bytes, store.limit)} full`)
   if (store.diskSize > 0) parts.push(`disk ${percent(store.diskSize - store.diskFree, store.diskSize)} full`)
-  parts.push(consumers.length === 0 ? 'no durable consumer' : `${count(consumers.length)} durable ${consumers.length === 1 ? 'consumer' : 'consumers'}`)
+  if (consumers.length > 0) parts.push(`${count(consumers.length)} durable ${consumers.length === 1 ? 'consumer' : 'consumers'}`)
   if (store.unclaimed > 0) parts.push(`${count(store.unclaimed)} ${store.unclaimed === 1 ? 'subject' : 'subjects'} unclaimed`)
   for (const f of forwards) parts.push(`${f.webhook} is forwarded: ${count(f.pending)} waiting, ${count(f.failed)} attempts failed${f.givenUp ? `, ${count(f.givenUp)} given up` : ''}`)
   return parts.join(' · ')
 }
 
 // lastRejections are those that nobody has to act on any more.
-function lastRejections({ webhooks }) {
-  return webhooks.filter((webhook) => webhook.rejection).map((webhook) => el('span', {},
+function lastRejections({ webhooks, rejections: recent }) {
+  const isOver = (webhook) => webhook.rejection && !recent.some((rejection) => rejection.count > 0 && rejection.reason === webhook.reason)
+  return webhooks.filter(isOver).map((webhook) => el('span', {},
     `${webhook.webhook}${webhook.account ? ` ${webhook.account}` : ''}: last rejection `, time(webhook.rejection), ` (${inWords(webhook.reason)})`))
 }
 
@@ -108,6 +109,26 @@ function accounts(all) {
     el('span', { class: 'platform' }, account.platform), ' ', el('bdi', {}, account.account), ' ', time(account.last)))
   if (all.length > shownAccounts) shown.push(el('li', {}, `and ${all.length - shownAccounts} more`))
   return el('ul', { class: 'accounts', 'aria-label': 'Last event of each account' }, ...shown)
+}
+
+const most = 2 // problems in full
+
+// problemList shows the first problems, and the others when somebody asks. Where a view
+// needs the room, compact is all of them in one line.
+function problemList(problems) {
+  if (problems.length === 0) return []
+  const rest = problems.slice(most)
+  const open = byId('strip').querySelector('.more-problems')?.open ?? false
+  const more = problems.length > 1 ? ` and ${count(problems.length - 1)} more` : ''
+  return [el('p', { class: 'compact' }, el('span', { 'aria-hidden': 'true' }, '✗ '), el('strong', {}, problems[0].querySelector('strong').textContent), more, ' · ',
+    el('a', { href: '?', click: showDeliveries }, 'what to do')),
+  el('ul', { class: 'problems' }, ...problems.slice(0, most)),
+  rest.length ? el('details', { class: 'more-problems', open }, el('summary', {}, `${count(rest.length)} more ${rest.length === 1 ? 'problem' : 'problems'}`), el('ul', { class: 'problems' }, ...rest)) : '']
+}
+
+function showDeliveries(event) {
+  event.preventDefault()
+  go({ view: '', d: '' })
 }
 
 function draw(s) {
@@ -127,7 +148,7 @@ function draw(s) {
     ? `${count(stored)} ${stored === 1 ? 'event' : 'events'} stored since the start`
     : s.handshakes > 0 ? 'Meta has verified the callback URL; no event has arrived yet' : 'No event has arrived yet'
   byId('strip').replaceChildren(
-    ...(problems.length ? [el('ul', { class: 'problems' }, ...problems)] : []),
+    ...problemList(problems),
     el('div', { class: 'quiet-line' }, el('span', {}, quiet), el('span', {}, storeLine(s)), accounts(s.accounts) ?? '', ...lastRejections(s)), notes(s) ?? '')
   byId('version').textContent = `version ${s.version}`
 }
@@ -135,12 +156,12 @@ function draw(s) {
 async function refresh() {
   try {
     current = await get('page')
-    draw(current)
+    if (!byId('strip').contains(document.activeElement)) draw(current) // it would lose the focus
     for (const listener of listeners) listener(current)
   } catch (error) {
     byId('ready').className = 'pill bad'
     byId('ready').textContent = '✗ no answer'
-    byId('strip').replaceChildren(el('ul', { class: 'problems' }, problem(error.message)))
+    byId('strip').replaceChildren(...problemList([problem(error.message)]))
   }
 }
 
