@@ -67,11 +67,11 @@ func deliverShop(g *gateway) {
 	}
 	g.post(appSecret, `{"object":"page","entry":[{"id":"`+testPage+`","messaging":[{"sender":{"id":"1"},"recipient":{"id":"2"},"timestamp":1,"read":{"watermark":1}}]}]}`)
 	g.post(appSecret, `{"object":"page","entry":[{"id":"`+testPage+`","messaging":[{"sender":{"id":"1"},"postback":7}]}]}`)
+	g.request("/webhooks/facebook", "{}")
 	g.ack(orders, 8)
 	g.ack(billing, 10)
 	g.post(appSecret, shopClick("1254459154689999", "plan:enterprise", ""))
 	g.post("the secret of another app", shopClick("1254459154688888", "plan:pro", ""))
-	g.request("/webhooks/facebook", "{}")
 }
 
 // shopClick is a delivery of Messenger with one click of somebody who came by a link.

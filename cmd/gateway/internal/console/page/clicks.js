@@ -76,6 +76,18 @@ function series() {
   })
 }
 
+const sums = ({ times, lines: all }) => times.map((_, at) => all.reduce((sum, line) => sum + line[at], 0))
+
+const fewest = 12 // steps, also if there are events in the last one only
+
+// plotData begins shortly before the first event. The last step is drawn to its end.
+function plotData(found) {
+  const first = sums(found).findIndex((sum) => sum > 0)
+  const begin = Math.max(0, Math.min(first - 1, found.times.length - fewest))
+  const times = found.times.slice(begin)
+  return [[...times, 2 * times.at(-1) - times.at(-2)], ...found.lines.map((line) => [...line.slice(begin), line.at(-1)])]
+}
+
 // drawPlot is called again when the theme or the width changes. uPlot has 50 kB, so only
 // this view loads it.
 async function drawPlot() {
@@ -96,9 +108,8 @@ async function drawPlot() {
     scales: { y: { range: (_, low, high) => [0, Math.max(4, high * 1.1)] } },
     axes: [{ stroke: axis, grid: { show: false }, ticks: grid, values: (_, ticks) => ticks.map(tickTime) }, { stroke: axis, grid, ticks: { show: false }, size: 54, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6] }],
     series: [{ label: 'Time', value: (_, at) => (at == null ? '–' : dayAndTime.format(at * 1000)) }, ...series().map((line) => ({ ...line, paths: step, value: (_, v) => (v == null ? '–' : count(v)) }))],
-  }, [[...result.times, 2 * result.times.at(-1) - result.times.at(-2)], ...result.lines.map((line) => [...line, null])], box)
-  const sums = result.times.map((_, at) => result.lines.reduce((sum, line) => sum + line[at], 0))
-  const most = Math.max(...sums)
+  }, plotData(result), box)
+  const most = Math.max(...sums(result))
   box.setAttribute('aria-label', `Events in each ${points[when()]}: at most ${count(most)}. The table below has the sums.`)
 }
 
