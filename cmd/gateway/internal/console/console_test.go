@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -279,4 +280,49 @@ func TestPreview(t *testing.T) {
 			t.Errorf("%s: %d %s", body, status, got)
 		}
 	}
+}
+
+// TestStatusHasFindings: the strip has what the doctor finds, what the webhooks received,
+// and which deliveries are marked.
+func TestStatusHasFindings(t *testing.T) {
+	c := newTestConsole(t)
+	defer c.ring.Watch()()
+	c.consumer("billing", "plan")
+	c.click("1", "help", "Help")
+	c.deliver("another-secret", simulate.Messenger(simulate.Click{Account: "17", User: "1", Payload: "help"}))
+	c.deliver(testSecret, []byte(`{"object":"page","entry":[{"id":"17","messaging":[{"sender":{"id":"1"},"recipient":{"id":"17"},"timestamp":1,"message":{"mid":"m","text":"hello"}}]}]}`))
+	_, text := c.do("GET", "/api/page", "")
+	var s status
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		t.Fatal(err)
+	}
+	codes := make(map[string]bool)
+	for _, f := range s.Findings {
+		codes[f.Code] = true
+	}
+	if !codes[doctor.CodeUnclaimed] || len(s.Webhooks) != 1 || s.Webhooks[0].Rejections != 1 {
+		t.Errorf("%s", text)
+	}
+	records, _ := c.ring.after(0)
+	last := records[len(records)-1]
+	if last.Others != 1 || last.Text != "message" || records[0].Others != 0 {
+		t.Errorf("the other item is not marked: %+v", last.summary)
+	}
+}
+
+// TestPageWeighsLittle: everything that is embedded, whether or not a view loads it.
+func TestPageWeighsLittle(t *testing.T) {
+	total := 0
+	err := fs.WalkDir(page(), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		total += int(info.Size())
+		return err
+	})
+	if err != nil || total > 150_000 || total < 50_000 {
+		t.Errorf("%d bytes, %v", total, err)
+	}
+	t.Logf("%d bytes", total)
 }

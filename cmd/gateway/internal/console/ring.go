@@ -111,10 +111,14 @@ func (r *Ring) add(rec *record) {
 	r.changed = make(chan struct{})
 }
 
-// after returns the records after a sequence, and what is closed when there are more.
+// after returns the records after a sequence, and what is closed when there are more. A
+// sequence that this ring has not had is that of a gateway that was restarted.
 func (r *Ring) after(seq uint64) (records []*record, changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if seq >= r.next {
+		seq = 0
+	}
 	begin := len(r.records)
 	for begin > 0 && r.records[begin-1].Seq > seq {
 		begin--

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postback-gateway/gateway/ingest"
+	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
 func observed(reason string, size int) *ingest.Observation {
@@ -49,8 +50,28 @@ func TestRingIsBounded(t *testing.T) {
 	if records, _ = r.after(0); len(records) != 10 || r.bytes > maxRingBytes {
 		t.Errorf("%d records with %d bytes", len(records), r.bytes)
 	}
+	if again, _ := r.after(records[9].Seq + 1000); len(again) != 10 {
+		t.Errorf("%d records for a page that knows an earlier gateway", len(again))
+	}
 	if r.find(1) != nil || r.find(records[0].Seq) != records[0] {
 		t.Error("found what is gone, or not what is there")
+	}
+}
+
+// TestKeep: a hidden page is a watcher for a while.
+func TestKeep(t *testing.T) {
+	r := NewRing("postback.v1")
+	for range 3 {
+		r.Keep(time.Hour)
+	}
+	if n := r.watchers.Load(); n != 1 {
+		t.Errorf("%d watchers", n)
+	}
+	r.Keep(time.Millisecond)
+	natstest.Eventually(t, "nobody looks any more", func() bool { return !r.Watching() })
+	r.Keep(time.Hour)
+	if !r.Watching() {
+		t.Error("it does not watch again")
 	}
 }
 

@@ -144,7 +144,8 @@ var closed = func() chan struct{} {
 
 const (
 	// busyRate is how many events are stored in a second when scans begin to slow down,
-	// and scanRate how many events a second they read then.
+	// and scanRate how many events a second they read then. An event of a funnel takes
+	// 14 µs of a processor, one that is counted 7 µs: that is 3.5 % of two processors.
 	busyRate = 50
 	scanRate = 5000
 )
