@@ -29,7 +29,7 @@ func TestDeliveryStored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			header := map[string][]string{"X-Hub-Signature": {"sha1=00"}, "Content-Encoding": {"br"}, "X-Hub-More": {"1", "2"}}
 			item := Item{Delivery: &Delivery{Webhook: "meta", Account: "123", Header: header, Body: body}}
-			m, err := item.Message(DefaultRoot, 8192)
+			m, err := item.Message(Subjects{Root: DefaultRoot}, 8192)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -54,7 +54,7 @@ func TestDeliveryTooLarge(t *testing.T) {
 	body := make([]byte, 20_000)
 	_, _ = rand.Read(body)
 	item := Item{Delivery: &Delivery{Webhook: "meta", Body: body}}
-	m, err := item.Message(DefaultRoot, 8192)
+	m, err := item.Message(Subjects{Root: DefaultRoot}, 8192)
 	if err != nil {
 		t.Fatal(err)
 	}

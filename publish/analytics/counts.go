@@ -5,13 +5,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/stream"
+	"github.com/postback-gateway/gateway/schema"
 )
 
 // Fields are what events can be counted by: tokens of their subject, in its order.
@@ -99,11 +99,8 @@ func EachSubject(ctx context.Context, link *natsconn.Link, cfg stream.Settings, 
 
 // Tokens returns the tokens of an event's subject. Another program's subject has none.
 func Tokens(root, subject string) (c Count, ok bool) {
-	tokens := strings.Split(strings.TrimPrefix(subject, root+"."), ".")
-	if len(tokens) < len(Fields) {
-		return c, false
-	}
-	return Count{Platform: tokens[0], Account: tokens[1], Prefix: tokens[2], Action: tokens[3]}, true
+	t, ok := schema.ParseSubject(root, subject)
+	return Count{Platform: t.Platform, Account: t.Account, Prefix: t.Prefix, Action: t.Action}, ok
 }
 
 // By keeps the tokens that the fields name.

@@ -66,7 +66,7 @@ func CountFunnel(ctx context.Context, link *natsconn.Link, cfg stream.Settings, 
 		filters = append(filters, step.Filters...)
 	}
 	if q.ByReferral {
-		filters = append(filters, cfg.PayloadFilters("*", accountToken(q.Account), schema.RouteReferral("").Prefix)...)
+		filters = append(filters, cfg.PayloadFilters(schema.EscapeToken(q.Account), schema.RouteReferral("").Prefix)...)
 	}
 	scan := Scan{Stream: cfg.Stream, Filters: stream.Simplify(filters), Since: q.Since, Progress: progress, Pace: q.Pace}
 	if err := scan.Run(ctx, link, f.read); err != nil {
@@ -94,16 +94,9 @@ const (
 func newFunnel(cfg stream.Settings, q FunnelQuery) *funnel {
 	f := &funnel{query: q, base: time.Now().Add(-epoch), people: newPeople(len(q.Steps), q.ByReferral)}
 	for _, step := range q.Steps {
-		f.steps = append(f.steps, stream.Selection{Spec: stream.Events, Filters: cfg.PayloadFilters("*", accountToken(q.Account), step)})
+		f.steps = append(f.steps, stream.Selection{Spec: stream.Events, Filters: cfg.PayloadFilters(schema.EscapeToken(q.Account), step)})
 	}
 	return f
-}
-
-func accountToken(account string) string {
-	if account == "" {
-		return "*"
-	}
-	return schema.EscapeToken(account)
 }
 
 func (f *funnel) read(m *stream.Message) {

@@ -44,7 +44,7 @@ func TestForgetFindsIdsInDeadLetters(t *testing.T) {
 		{`1001` + strings.Repeat(" ", 1<<20) + `2`, "1001", true},
 	} {
 		item := letter(schema.Messenger, test.body)
-		m, err := item.Message("postback.v1", 1<<20)
+		m, err := item.Message(schema.Subjects{Root: schema.DefaultRoot}, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}

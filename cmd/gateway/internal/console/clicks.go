@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/postback-gateway/gateway/publish/analytics"
@@ -82,7 +81,7 @@ func (c *Console) countClicks(ctx context.Context, q clicksQuery, progress analy
 	if err != nil {
 		return nil, err
 	}
-	t := clickTally{clicksQuery: q, root: c.Root, rows: make(map[analytics.Count]*clickRow), accounts: make(map[analytics.Count]bool),
+	t := clickTally{clicksQuery: q, root: c.Subjects.Root, rows: make(map[analytics.Count]*clickRow), accounts: make(map[analytics.Count]bool),
 		times: make(map[analytics.Count]map[int64]uint64)}
 	if t.claimed, err = c.claimed(ctx, link); err != nil {
 		return nil, err
@@ -104,7 +103,7 @@ func (c *Console) claimed(ctx context.Context, link *natsconn.Link) (monitor.Fil
 	if err != nil {
 		return nil, err
 	}
-	return monitor.ConsumerFilters(ctx, s, c.Root, false)
+	return monitor.ConsumerFilters(ctx, s, c.Subjects.Root, false)
 }
 
 type clickTally struct {
@@ -208,12 +207,8 @@ func (c *Console) titles(w http.ResponseWriter, r *http.Request) {
 
 // lastTitle returns the title of the last event of a row, if it has one.
 func lastTitle(ctx context.Context, link *natsconn.Link, cfg stream.Settings, row *analytics.Count) string {
-	tokens := row.Values()
-	for i, token := range tokens {
-		tokens[i] = cmp.Or(token, "*")
-	}
-	filter := cfg.Root + "." + strings.Join(tokens, ".")
-	for _, filter := range []string{filter, filter + ".>"} { // with a partition
+	tokens := schema.Tokens{Platform: row.Platform, Account: row.Account, Prefix: row.Prefix, Action: row.Action}
+	for _, filter := range tokens.Filters(cfg.Root) {
 		m, err := stream.GetMessage(ctx, link.NC, cfg.Stream, stream.Query{Last: filter})
 		if err != nil || m == nil {
 			continue

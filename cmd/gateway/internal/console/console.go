@@ -16,6 +16,7 @@ import (
 	"github.com/postback-gateway/gateway/ingest"
 	"github.com/postback-gateway/gateway/publish/analytics"
 	"github.com/postback-gateway/gateway/publish/monitor"
+	"github.com/postback-gateway/gateway/schema"
 )
 
 // Config is what the console needs of the gateway. All fields are required unless they
@@ -33,9 +34,10 @@ type Config struct {
 	// Consumers watches the streams that consumers read.
 	Consumers *monitor.Monitor
 
-	Root, Stream string // of the subjects; of the events
-	Webhook      string // base URL of the public listener
-	NATS         string // URL for consumers; may be empty
+	Subjects schema.Subjects // of the events
+	Stream   string
+	Webhook  string // base URL of the public listener
+	NATS     string // URL for consumers; may be empty
 	// VerifyToken says where the verify token is, not what it is.
 	VerifyToken string
 	// Bots are the configured Telegram bots.

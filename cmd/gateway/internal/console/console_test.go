@@ -26,6 +26,8 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
+var testSubjects = schema.Subjects{Root: "postback.v1"}
+
 const (
 	testSecret = "an-app-secret"
 	testBot    = "shop_bot"
@@ -44,7 +46,7 @@ type testConsole struct {
 
 func newTestConsole(t *testing.T) *testConsole {
 	t.Helper()
-	c := &testConsole{T: t, ring: NewRing("postback.v1"), log: new(natstest.Log), store: publishtest.EmbeddedConfig(t)}
+	c := &testConsole{T: t, ring: NewRing(testSubjects), log: new(natstest.Log), store: publishtest.EmbeddedConfig(t)}
 	c.store.StoreOther = true
 	metrics := prometheus.NewRegistry()
 	publisher, _ := publishtest.OpenWith(t, c.store, metrics)
@@ -60,7 +62,7 @@ func newTestConsole(t *testing.T) *testConsole {
 	}
 	console := New(c.ring, Config{
 		Version: "v", Log: slog.New(slog.NewTextHandler(c.log, nil)), Metrics: metrics,
-		Ready: publisher.Ready, Activity: c.webhooks.Activity, Consumers: c.streams, Report: c.report, Root: "postback.v1", Stream: "POSTBACKS",
+		Ready: publisher.Ready, Activity: c.webhooks.Activity, Consumers: c.streams, Report: c.report, Subjects: testSubjects, Stream: "POSTBACKS",
 		Webhook: "http://gateway", VerifyToken: "data/verify-token", Post: c.webhooks,
 		Bots: func() []string { return []string{testBot} },
 		Secret: func(platform, _ string) (string, error) {

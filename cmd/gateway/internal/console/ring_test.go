@@ -20,7 +20,7 @@ func observed(reason string, size int) *ingest.Observation {
 // TestRingIsBounded: by number, by memory and by rate; rejected deliveries are not lost
 // among accepted ones.
 func TestRingIsBounded(t *testing.T) {
-	r := NewRing("postback.v1")
+	r := NewRing(testSubjects)
 	defer r.Watch()()
 	for range 3 * sampledPerSecond {
 		r.Observe(observed("", 10))
@@ -34,13 +34,13 @@ func TestRingIsBounded(t *testing.T) {
 		t.Errorf("the rejected one is missing: %+v", last)
 	}
 	for range 2 * maxRecords {
-		r.add(newRecord(observed("", 10), r.root))
+		r.add(newRecord(observed("", 10), r.subjects))
 	}
 	if records, _ = r.after(0); len(records) != maxRecords {
 		t.Errorf("%d records", len(records))
 	}
 	for range maxRecords {
-		record := newRecord(observed("", 1<<20), r.root)
+		record := newRecord(observed("", 1<<20), r.subjects)
 		if len(record.Body) != maxBody || record.BodySize != 1<<20 {
 			t.Fatalf("%d of %d bytes are kept", len(record.Body), record.BodySize)
 		}
@@ -60,7 +60,7 @@ func TestRingIsBounded(t *testing.T) {
 
 // TestKeep: a hidden page is a watcher for a while.
 func TestKeep(t *testing.T) {
-	r := NewRing("postback.v1")
+	r := NewRing(testSubjects)
 	for range 3 {
 		r.Keep(time.Hour)
 	}
@@ -77,7 +77,7 @@ func TestKeep(t *testing.T) {
 
 // TestTally counts rejections also while nobody looks, and forgets them after a while.
 func TestTally(t *testing.T) {
-	r := NewRing("postback.v1")
+	r := NewRing(testSubjects)
 	for range 3 {
 		r.Observe(observed("mismatch", 1))
 	}
@@ -103,7 +103,7 @@ func TestTally(t *testing.T) {
 
 // BenchmarkObserve is what a delivery costs while somebody looks.
 func BenchmarkObserve(b *testing.B) {
-	r := NewRing("postback.v1")
+	r := NewRing(testSubjects)
 	defer r.Watch()()
 	o := observed("", 300)
 	for b.Loop() {

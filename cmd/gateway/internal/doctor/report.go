@@ -44,6 +44,7 @@ type Webhook struct {
 
 // Store is what deliveries are stored in.
 type Store struct {
+	Root     string    `json:"root"` // of the events' subjects
 	Stream   string    `json:"stream"`
 	Events   uint64    `json:"events"`
 	Bytes    uint64    `json:"bytes"`

@@ -20,8 +20,8 @@ func (g *gateway) newConsole(webhooks http.Handler) http.Handler {
 	c := console.New(g.ring, console.Config{
 		Version: g.options.Version, Log: g.log, Metrics: g.registry, Ready: g.ready.Check,
 		Activity: g.ingest.Activity, Consumers: g.consumers,
-		Report: func(ctx context.Context) doctor.Report { return doctor.Diagnose(g.status(ctx)) },
-		Root:   s.SubjectRoot, Stream: s.Stream, Webhook: g.at.Webhook, NATS: g.at.NATS,
+		Report:   func(ctx context.Context) doctor.Report { return doctor.Diagnose(g.status(ctx)) },
+		Subjects: eventSubjects(s), Stream: s.Stream, Webhook: g.at.Webhook, NATS: g.at.NATS,
 		VerifyToken: g.verifyTokenPlace(),
 		Bots: func() (bots []string) {
 			for _, secret := range TelegramSecrets(g.secrets.Settings()) {
