@@ -57,7 +57,10 @@ func (c *Console) deliveryReceivers(w http.ResponseWriter, r *http.Request) {
 const storeTime = 2 * time.Second
 
 func (c *Console) itemReceivers(ctx context.Context, rec *record, item *recordItem) (receivers, error) {
-	if item.Outcome == schema.Failed {
+	switch {
+	case item.Reason != "":
+		return receivers{Receivers: []receiver{}}, nil // a dead letter is for no service
+	case item.Outcome == schema.Failed:
 		return receivers{Receivers: []receiver{}, Note: "It is not stored."}, nil
 	}
 	if item.Outcome == schema.Duplicate {

@@ -65,7 +65,7 @@ function item(d, event, number) {
     el('div', { class: 'columns' },
       el('div', {}, el('h4', {}, "The platform's item"), json(event.item)),
       el('div', {}, el('h4', {}, isEvent ? 'The event' : 'The dead letter'), json(event.event)),
-      el('div', { class: 'received-by' }, el('h4', {}, 'Received by'), el('div', { 'data-receivers': number }, el('p', { class: 'hint' }, 'Asking the consumers')))),
+      isEvent && el('div', { class: 'received-by' }, el('h4', {}, 'Received by'), el('div', { 'data-receivers': number }, el('p', { class: 'hint' }, 'Asking the consumers')))),
     el('p', { class: 'actions' },
       event.send ? button('Copy as gateway send', () => copy(send(event.send), 'gateway send')) : null,
       button('Copy as nats command', () => copy(nats(event.subject, status()), 'the nats command')),
