@@ -92,7 +92,7 @@ function storeLine({ store, consumers, forwards }) {
   if (store.diskSize > 0) parts.push(`disk ${percent(store.diskSize - store.diskFree, store.diskSize)} full`)
   if (consumers.length > 0) parts.push(`${count(consumers.length)} durable ${consumers.length === 1 ? 'consumer' : 'consumers'}`)
   if (store.unclaimed > 0) parts.push(`${count(store.unclaimed)} ${store.unclaimed === 1 ? 'subject' : 'subjects'} unclaimed`)
-  for (const f of forwards) parts.push(`${f.webhook} is forwarded: ${count(f.pending)} waiting, ${count(f.failed)} attempts failed${f.givenUp ? `, ${count(f.givenUp)} given up` : ''}`)
+  for (const f of forwards) parts.push(`${f.webhook} is forwarded: ${count(f.pending)} waiting, ${count(f.failed)} ${f.failed === 1 ? 'attempt' : 'attempts'} failed${f.givenUp ? `, ${count(f.givenUp)} given up` : ''}`)
   return parts.join(' · ')
 }
 
@@ -111,7 +111,7 @@ function accounts(all) {
   return el('ul', { class: 'accounts', 'aria-label': 'Last event of each account' }, ...shown)
 }
 
-const most = 2 // problems in full
+const most = 3 // problems in full
 
 // problemList shows the first problems, and the others when somebody asks. Where a view
 // needs the room, compact is all of them in one line.

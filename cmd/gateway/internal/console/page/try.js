@@ -120,6 +120,11 @@ function build(s) {
   choosePlatform()
 }
 
+// show asks again: the consumers may have changed.
+export function show() {
+  if (platforms.length > 0) typed()
+}
+
 export function start() {
   onStatus(build)
 }
