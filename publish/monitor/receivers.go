@@ -112,14 +112,18 @@ func (r *Receiver) Position(m *stream.Message) Position {
 	}
 }
 
-// maxSearched is how many events of one subject are searched for an id.
-const maxSearched = 1000
+const (
+	// maxSearched is how many events of one subject are searched for an id.
+	maxSearched = 1000
+	// findTimeout bounds the search. A cluster can be slow to create its consumer.
+	findTimeout = 10 * time.Second
+)
 
 // Find returns the event on a subject that was published with an id, and was stored at
 // that time or later. It is nil if the event is not among the first ones since then, or
 // is not where consumers read yet.
 func (m *Monitor) Find(ctx context.Context, subject, id string, since time.Time) (*stream.Message, error) {
-	ctx, cancel := context.WithTimeout(ctx, natsconn.SetupTimeout)
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
 	spec, err := m.specOf(subject)
 	if err != nil {

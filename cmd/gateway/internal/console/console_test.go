@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -293,17 +294,17 @@ func TestStatusHasFindings(t *testing.T) {
 	c.click("1", "help", "Help")
 	c.deliver("another-secret", simulate.Messenger(simulate.Click{Account: "17", User: "1", Payload: "help"}))
 	c.deliver(testSecret, []byte(`{"object":"page","entry":[{"id":"17","messaging":[{"sender":{"id":"1"},"recipient":{"id":"17"},"timestamp":1,"message":{"mid":"m","text":"hello"}}]}]}`))
-	_, text := c.do("GET", "/api/page", "")
 	var s status
-	if err := json.Unmarshal([]byte(text), &s); err != nil {
-		t.Fatal(err)
-	}
-	codes := make(map[string]bool)
-	for _, f := range s.Findings {
-		codes[f.Code] = true
-	}
-	if !codes[doctor.CodeUnclaimed] || len(s.Webhooks) != 1 || s.Webhooks[0].Rejections != 1 {
-		t.Errorf("%s", text)
+	// The first page does not wait for a report of a slow machine.
+	natstest.Eventually(t, "the subject that nobody asks for is found", func() bool {
+		_, text := c.do("GET", "/api/page", "")
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(s.Findings, func(f doctor.Finding) bool { return f.Code == doctor.CodeUnclaimed })
+	})
+	if len(s.Webhooks) != 1 || s.Webhooks[0].Rejections != 1 {
+		t.Errorf("%+v", s)
 	}
 	records, _ := c.ring.after(0)
 	last := records[len(records)-1]

@@ -79,7 +79,7 @@ func TestConsumersAPI(t *testing.T) {
 		_, text := c.do("GET", "/api/consumers", "")
 		var list struct{ Consumers []consumerRow }
 		if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Consumers) != 1 {
-			t.Fatalf("%v: %s", err, text)
+			return false // a slow machine has not read them in time
 		}
 		row := list.Consumers[0]
 		return row.Name == "failing" && row.GivenUp > 0 && fmt.Sprint(row.Filters) == "[>]"

@@ -44,8 +44,15 @@ func (g *gateway) keepDeliveries() {
 	response.Body.Close()
 }
 
-// deliverShop delivers the clicks of a shop with three consumers, and something of
-// everything else, the rejected ones last.
+// deliverMistakes delivers what is rejected.
+func (g *gateway) deliverMistakes() {
+	g.t.Helper()
+	g.post(appSecret, `{"object":"page","entry":[{"id":"`+testPage+`","messaging":[{"sender":{"id":"1"},"postback":7}]}]}`)
+	g.request("/webhooks/facebook", "{}")
+}
+
+// deliverShop delivers the clicks of a shop with three consumers, other items, and last one
+// with a wrong secret.
 func deliverShop(g *gateway) {
 	g.t.Helper()
 	billing := g.consumer("billing", "plan")
@@ -66,8 +73,6 @@ func deliverShop(g *gateway) {
 			"X-Telegram-Bot-Api-Secret-Token", botToken)
 	}
 	g.post(appSecret, `{"object":"page","entry":[{"id":"`+testPage+`","messaging":[{"sender":{"id":"1"},"recipient":{"id":"2"},"timestamp":1,"read":{"watermark":1}}]}]}`)
-	g.post(appSecret, `{"object":"page","entry":[{"id":"`+testPage+`","messaging":[{"sender":{"id":"1"},"postback":7}]}]}`)
-	g.request("/webhooks/facebook", "{}")
 	g.ack(orders, 8)
 	g.ack(billing, 10)
 	g.post(appSecret, shopClick("1254459154689999", "plan:enterprise", ""))

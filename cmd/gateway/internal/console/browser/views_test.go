@@ -54,16 +54,25 @@ var views = []struct {
 
 var looks = []look{{360, false}, {360, true}, {1280, false}, {1280, true}, {1920, false}, {1920, true}}
 
-// busy opens the page of a gateway and delivers something of everything to it.
+// busy opens the page of a gateway that has received something of everything.
 func busy(t *testing.T, l look) *tab {
 	t.Helper()
 	g := startGateway(t, "GATEWAY_STORE_OTHER=true")
+	g.keepDeliveries()
+	g.deliverMistakes()
+	p := openShop(t, g, l)
+	p.waitText("#rows", "/webhooks/facebook")
+	return p
+}
+
+// openShop delivers the clicks of a shop, and opens the page.
+func openShop(t *testing.T, g *gateway, l look) *tab {
+	t.Helper()
 	g.keepDeliveries()
 	deliverShop(g)
 	p := open(t, g, l, "/")
 	p.wait("document.querySelectorAll('.row').length > 60")
 	p.waitText("#strip", "wrong secret")
-	p.waitText("#rows", "/webhooks/facebook")
 	return p
 }
 
@@ -95,7 +104,7 @@ func TestScreenshots(t *testing.T) {
 // TestImage takes the image of the README: the demo as a reader sees it, and one delivery
 // that was rejected.
 func TestImage(t *testing.T) {
-	p := busy(t, look{1280, false})
+	p := openShop(t, startGateway(t, "GATEWAY_STORE_OTHER=true"), look{1280, false})
 	p.shoot("readme")
 }
 

@@ -111,18 +111,21 @@ function accounts(all) {
   return el('ul', { class: 'accounts', 'aria-label': 'Last event of each account' }, ...shown)
 }
 
-const most = 3 // problems in full
+const narrow = matchMedia('(max-width: 700px)')
+
+// most is how many problems are shown in full.
+const most = () => (narrow.matches ? 1 : 3)
 
 // problemList shows the first problems, and the others when somebody asks. Where a view
 // needs the room, compact is all of them in one line.
 function problemList(problems) {
   if (problems.length === 0) return []
-  const rest = problems.slice(most)
+  const rest = problems.slice(most())
   const open = byId('strip').querySelector('.more-problems')?.open ?? false
   const more = problems.length > 1 ? ` and ${count(problems.length - 1)} more` : ''
   return [el('p', { class: 'compact' }, el('span', { 'aria-hidden': 'true' }, '✗ '), el('strong', {}, problems[0].querySelector('strong').textContent), more, ' · ',
     el('a', { href: '?', click: showDeliveries }, 'what to do')),
-  el('ul', { class: 'problems' }, ...problems.slice(0, most)),
+  el('ul', { class: 'problems' }, ...problems.slice(0, most())),
   rest.length ? el('details', { class: 'more-problems', open }, el('summary', {}, `${count(rest.length)} more ${rest.length === 1 ? 'problem' : 'problems'}`), el('ul', { class: 'problems' }, ...rest)) : '']
 }
 
