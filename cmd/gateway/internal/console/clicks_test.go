@@ -97,6 +97,19 @@ func checkPlot(t *testing.T, window string, c *clicks) {
 	}
 }
 
+// TestClicksWithoutScan: what the stream knows does not wait for a scan.
+func TestClicksWithoutScan(t *testing.T) {
+	c := newTestConsole(t)
+	c.click("1", "plan:pro", "Pro")
+	c.console.scans.turn <- struct{}{} // somebody scans
+	var got clicks
+	c.scanned("/api/clicks", &got)
+	if got.Total != 1 {
+		t.Errorf("%+v", got)
+	}
+	<-c.console.scans.turn
+}
+
 // TestTitles: titles are hidden until somebody asks, which the log keeps.
 func TestTitles(t *testing.T) {
 	c := newTestConsole(t)

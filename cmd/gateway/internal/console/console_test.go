@@ -38,6 +38,7 @@ const (
 type testConsole struct {
 	*testing.T
 	*httptest.Server
+	console  *Console
 	webhooks *ingest.Server
 	store    publish.Config
 	streams  *monitor.Monitor
@@ -73,7 +74,7 @@ func newTestConsole(t *testing.T) *testConsole {
 			return testSecret, nil
 		},
 	})
-	c.Server = httptest.NewServer(console)
+	c.console, c.Server = console, httptest.NewServer(console)
 	t.Cleanup(func() {
 		c.Close()
 		if err := console.Close(publishtest.Deadline(t, 20*time.Second)); err != nil {

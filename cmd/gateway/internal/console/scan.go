@@ -88,12 +88,20 @@ func (s *scan) run(ctx context.Context, turn chan struct{}, run scanFunc) {
 	}
 	defer func() { <-turn }()
 	s.set(scanState{})
-	result, err := run(ctx, func(done, total uint64) { s.set(scanState{Done: done, Total: total}) })
+	s.set(endOf(run(ctx, func(done, total uint64) { s.set(scanState{Done: done, Total: total}) })))
+}
+
+func endOf(result any, err error) scanState {
 	if err != nil {
-		s.set(scanState{Error: err.Error()})
-		return
+		return scanState{Error: err.Error()}
 	}
-	s.set(scanState{Result: result})
+	return scanState{Result: result}
+}
+
+// respondLine answers like a scan that has ended, without a turn.
+func respondLine(w http.ResponseWriter, run func() (any, error)) {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	_ = json.NewEncoder(w).Encode(endOf(run())) // an error means that the browser hung up
 }
 
 func (s *scan) set(state scanState) {

@@ -58,7 +58,7 @@ export class Scanner {
     } catch (error) {
       if (stop !== this.stop) return null
       const canceled = stop.signal.aborted
-      this.box.replaceChildren(el('span', { class: canceled ? 'hint' : 'error' }, canceled ? 'Canceled. What was read is kept.' : error.message))
+      this.box.replaceChildren(el('span', { class: canceled ? 'hint' : 'error' }, canceled ? 'Canceled.' : error.message))
       return null
     } finally {
       clearTimeout(shown)
