@@ -10,8 +10,8 @@ import (
 // TestImportsOfParts keeps the order of the parts: each one imports only those before it.
 func TestImportsOfParts(t *testing.T) {
 	const module = "github.com/postback-gateway/gateway/publish"
-	order := []string{module + "/natsconn", module + "/stream", module + "/monitor", module, module + "/relay", module + "/fallback", module + "/erase"}
-	alone := order[4:] // they do not import each other
+	order := []string{module + "/dedup", module + "/natsconn", module + "/stream", module + "/monitor", module, module + "/relay", module + "/fallback", module + "/erase"}
+	alone := order[5:] // they do not import each other
 	for i, part := range order {
 		out, err := exec.Command("go", "list", "-f", `{{join .Imports "\n"}}`, part).Output()
 		if err != nil {

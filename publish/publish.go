@@ -131,8 +131,10 @@ func (p *Publisher) store(ctx context.Context, link *natsconn.Link, items []sche
 // ends.
 func (p *Publisher) send(ctx context.Context, link *natsconn.Link, entries []stream.Entry) error {
 	start := time.Now()
+	ids := p.duplicates.of(entries)
+	defer ids.add()
 	return p.sender.Send(ctx, entries,
-		func() (*natsconn.Link, error) { return link, nil },
+		func() (*natsconn.Link, error) { return link, ids.find() },
 		func(err error) error {
 			if stream.IsFinal(err) && !p.monitor.MakeRoom(ctx, stream.FullStream(err)) {
 				return err

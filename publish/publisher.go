@@ -17,15 +17,16 @@ import (
 
 // Publisher stores events. Make one with [Open]; it is safe for concurrent use.
 type Publisher struct {
-	cfg      Config
-	metrics  *metrics
-	monitor  *monitor.Monitor
-	sender   *stream.Sender
-	breaker  *breaker
-	recovery *recovery
-	group    *groupSync // nil if the server syncs by itself
-	fatal    chan error // holds one
-	log      *slog.Logger
+	cfg        Config
+	metrics    *metrics
+	monitor    *monitor.Monitor
+	sender     *stream.Sender
+	breaker    *breaker
+	recovery   *recovery
+	group      *groupSync  // nil if the server syncs by itself
+	duplicates *duplicates // nil if the server alone recognises them
+	fatal      chan error  // holds one
+	log        *slog.Logger
 
 	conflicts rate.Sometimes
 
@@ -67,6 +68,8 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, reg prometheus.R
 	p.recovery.breaker = p.breaker
 	p.sender = &stream.Sender{Conn: p.monitor.Conn, AckTimeout: cfg.AckTimeout, Acknowledged: p.breaker.succeeded}
 	p.monitor.Every(recoveryInterval, "", p.recovery.run)
+	p.duplicates = newDuplicates(p)
+	p.duplicates.waitBuilt(ctx)
 	return p, nil
 }
 
@@ -99,6 +102,7 @@ func (p *Publisher) Close(ctx context.Context) error {
 	p.closing = true
 	p.mu.Unlock()
 	err := natsconn.Wait(ctx, &p.inProgress)
+	p.duplicates.close(ctx)
 	return errors.Join(err, p.monitor.Close(ctx))
 }
 
@@ -131,5 +135,9 @@ func (p *Publisher) link() (*natsconn.Link, error) {
 			return nil, fmt.Errorf("%s does not store: %w", p.cfg.Where(), err)
 		}
 	}
-	return p.monitor.Link()
+	link, err := p.monitor.Link()
+	if err == nil {
+		err = p.duplicates.err()
+	}
+	return link, err
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
@@ -171,7 +172,7 @@ func (s *cutSeries) round() {
 	s.follow()
 	if s.variant.purges {
 		s.purged += int(s.state().FirstSeq - 1)
-	} else { // the ids of purged events are forgotten
+	} else { // ids of events that were just purged can be forgotten
 		s.sendAgain()
 	}
 }
@@ -324,9 +325,9 @@ func (s *cutSeries) send(d cutDelivery) cutAnswer {
 
 func (s *cutSeries) state() jetstream.StreamState {
 	s.t.Helper()
-	js := natstest.JetStream(s.t, s.p.at.NATS)
+	js := natstest.JetStream(s.t, s.p.at.NATS, nats.RetryOnFailedConnect(true)) // the server may start again in its place
 	var stream jetstream.Stream
-	natstest.Eventually(s.t, "a stream that answers", func() bool { // the server may start again in its place
+	natstest.Eventually(s.t, "a stream that answers", func() bool {
 		var err error
 		stream, err = js.Stream(s.t.Context(), "POSTBACKS")
 		return err == nil

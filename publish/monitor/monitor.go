@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -179,9 +178,6 @@ func (m *Monitor) Ready(ctx context.Context) error {
 		return err
 	}
 	s, err := m.Refresh(ctx)
-	if errors.As(err, new(stream.MissingError)) {
-		m.Conn.Wake() // it is created again
-	}
 	if err != nil {
 		return err
 	}

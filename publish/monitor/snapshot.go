@@ -17,6 +17,8 @@ type Snapshot struct {
 	Begun  time.Time
 	Events *jetstream.StreamInfo // nil until it is known
 	Others *jetstream.StreamInfo // nil until it is known, and without StoreOther
+	// Streams are those whose settings and state the servers returned; nil if one did not.
+	Streams map[*stream.Spec]*jetstream.StreamInfo
 	// Unusable is why an acknowledgement of a stream does not mean that an event is kept.
 	Unusable error
 	Disk     Disk
@@ -53,6 +55,7 @@ func (m *Monitor) sample(ctx context.Context) *Snapshot {
 	s := &Snapshot{Begun: time.Now(), Events: last.Events, Others: last.Others, Unusable: last.Unusable}
 	s.Disk, s.DiskErr = sampleDisk(m.cfg.DataDir)
 	var all []*jetstream.StreamConfig
+	streams := map[*stream.Spec]*jetstream.StreamInfo{}
 	for _, spec := range m.Streams.Specs() {
 		info, err := m.Streams.Inspect(ctx, m.Conn, spec)
 		if err != nil && spec.Optional && !natsconn.IsConfigError(err) {
@@ -68,8 +71,9 @@ func (m *Monitor) sample(ctx context.Context) *Snapshot {
 		case stream.Others:
 			s.Others = info
 		}
-		all = append(all, &info.Config)
+		all, streams[spec] = append(all, &info.Config), info
 	}
+	s.Streams = streams
 	m.Streams.SetLimit(all)
 	s.Unusable = nil
 	m.unusable.Clear()
@@ -81,10 +85,10 @@ func (m *Monitor) cannotInspect(s *Snapshot, err error) {
 	case natsconn.IsConfigError(err):
 		s.Unusable = err
 		m.unusable.Set(err)
-	case errors.As(err, new(stream.MissingError)) && s.Unusable != nil:
+	case errors.As(err, new(stream.MissingError)):
 		s.Unusable = nil // with the stream that was deleted
 		m.unusable.Clear()
-		m.Conn.Wake()
+		m.Conn.Wake() // it is created again
 	}
 	s.err = err
 }

@@ -136,19 +136,18 @@ func (r *response) ack() (jetstream.PubAck, error) {
 	}
 }
 
-// usualAck reports whether text is {"stream":"NAME","seq":NUMBER} with the stream's name,
-// as servers write it. It saves most of the time of json.Unmarshal.
-func usualAck(text []byte, stream string) bool {
+// usualAck returns the sequence if text is {"stream":"NAME","seq":NUMBER} with the stream's
+// name, as servers write it. It saves most of the time of json.Unmarshal.
+func usualAck(text []byte, stream string) (sequence uint64, found bool) {
 	rest, found := bytes.CutPrefix(text, []byte(`{"stream":"`))
 	if !found || len(rest) < len(stream) || string(rest[:len(stream)]) != stream {
-		return false
+		return 0, false
 	}
 	digits, found := bytes.CutPrefix(rest[len(stream):], []byte(`","seq":`))
 	digits, closed := bytes.CutSuffix(digits, []byte("}"))
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return false
-		}
+	if !found || !closed {
+		return 0, false
 	}
-	return found && closed && len(digits) > 0
+	sequence, err := strconv.ParseUint(string(digits), 10, 64)
+	return sequence, err == nil
 }

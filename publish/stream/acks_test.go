@@ -28,19 +28,23 @@ func FuzzUsualAck(f *testing.F) {
 		f.Add(text, "S")
 	}
 	f.Fuzz(func(t *testing.T, text, stream string) {
-		if strings.ContainsAny(stream, `"\`) || !utf8.ValidString(stream) || !usualAck([]byte(text), stream) {
+		if strings.ContainsAny(stream, `"\`) || !utf8.ValidString(stream) {
 			return // the check of the settings accepts no such name
 		}
+		sequence, found := usualAck([]byte(text), stream)
+		if !found {
+			return
+		}
 		var ack jetstream.PubAck
-		if err := json.Unmarshal([]byte(text), &ack); err == nil && (ack.Stream != stream || ack.Duplicate) {
-			t.Errorf("%s: taken for stream %q, encoding/json has %+v", text, stream, ack)
+		if err := json.Unmarshal([]byte(text), &ack); err == nil && (ack.Stream != stream || ack.Duplicate || ack.Sequence != sequence) {
+			t.Errorf("%s: taken for message %d of stream %q, encoding/json has %+v", text, sequence, stream, ack)
 		}
 	})
 }
 
 func TestUsualAck(t *testing.T) {
-	if !usualAck([]byte(`{"stream":"POSTBACKS","seq":17}`), "POSTBACKS") {
-		t.Error("not read")
+	if sequence, found := usualAck([]byte(`{"stream":"POSTBACKS","seq":17}`), "POSTBACKS"); !found || sequence != 17 {
+		t.Errorf("got %d, %t", sequence, found)
 	}
 }
 

@@ -40,6 +40,14 @@ func (s *Settings) Fill(e *Entry, m *schema.Message) {
 	*e = Entry{Msg: msg, Stream: s.Name(s.specOf(m.Subject)), Reason: m.DeadLetter, Outcome: schema.Failed}
 }
 
+// ID is by which the stream recognises the entry.
+func (e *Entry) ID() string { return e.Msg.Header[jetstream.MsgIDHeader][0] }
+
+// StoredAs records that the stream has the entry's id already.
+func (e *Entry) StoredAs(sequence uint64) error {
+	return e.acknowledged(&jetstream.PubAck{Stream: e.Stream, Sequence: sequence, Duplicate: true})
+}
+
 // size is what the server counts against max_payload, in bytes: header and body.
 func (e *Entry) size() int { return e.Msg.Size() - len(e.Msg.Subject) - len(e.Msg.Reply) }
 
@@ -58,8 +66,10 @@ func publishError(err error) error {
 // respond records the response to the attempt.
 func (e *Entry) respond(r *response) error {
 	e.number = 0
-	if r.msg != nil && usualAck(r.msg.Data, e.Stream) {
-		return e.acknowledged(&jetstream.PubAck{Stream: e.Stream})
+	if r.msg != nil {
+		if sequence, found := usualAck(r.msg.Data, e.Stream); found {
+			return e.acknowledged(&jetstream.PubAck{Stream: e.Stream, Sequence: sequence})
+		}
 	}
 	ack, err := r.ack()
 	if err != nil {

@@ -19,6 +19,7 @@ type Spec struct {
 	// RejectsWhenFull keeps all events: a full stream rejects new ones, so that the
 	// platform keeps them. Other streams drop their oldest messages.
 	RejectsWhenFull bool
+	Published       bool // deliveries are stored there
 	Relayed         bool // a relay moves it to the cluster
 	DeadLetters     bool // it holds dead letters, not events
 	Optional        bool // no delivery fails if it is missing
@@ -31,10 +32,10 @@ type Spec struct {
 
 // The gateway's streams. One more needs a variable here and an entry in Specs.
 var (
-	Events = &Spec{Description: "Events of the postback gateway", RejectsWhenFull: true, Relayed: true}
+	Events = &Spec{Description: "Events of the postback gateway", RejectsWhenFull: true, Published: true, Relayed: true}
 
 	// Others rejects when it is full too: its consumers rely on it like those of clicks.
-	Others = &Spec{Suffix: "_OTHER", Prefix: schema.OtherRoot, RejectsWhenFull: true, Relayed: true,
+	Others = &Spec{Suffix: "_OTHER", Prefix: schema.OtherRoot, RejectsWhenFull: true, Published: true, Relayed: true,
 		Needed:      func(s *Settings) bool { return s.StoreOther },
 		Description: "Items that are not clicks, of the postback gateway"}
 
@@ -45,7 +46,7 @@ var (
 	// DeadLetters always has a bound and drops its oldest. A dead letter is a part of a
 	// delivery: a full stream that rejected it would make the gateway reject good events
 	// beside it, as long as somebody sends rubbish.
-	DeadLetters = &Spec{Suffix: "_DEADLETTER", Prefix: schema.DeadLetterRoot, Relayed: true, DeadLetters: true,
+	DeadLetters = &Spec{Suffix: "_DEADLETTER", Prefix: schema.DeadLetterRoot, Published: true, Relayed: true, DeadLetters: true,
 		Description: "What the postback gateway could not make an event of"}
 
 	GivenUp = &Spec{Suffix: "_GIVEN_UP", Optional: true, Advisories: []string{"MAX_DELIVERIES", "MSG_TERMINATED"},
@@ -55,7 +56,7 @@ var (
 	// Deliveries has what waits to be forwarded. A bot that is down must not make the
 	// gateway reject, so a full stream drops its oldest messages. Before that the forwarder
 	// makes them dead letters.
-	Deliveries = &Spec{Suffix: "_DELIVERIES", Prefix: schema.DeliveryRoot,
+	Deliveries = &Spec{Suffix: "_DELIVERIES", Prefix: schema.DeliveryRoot, Published: true,
 		Needed:      func(s *Settings) bool { return s.Forward },
 		Description: "Deliveries that the postback gateway forwards to an existing bot"}
 )
@@ -87,6 +88,9 @@ type Settings struct {
 	MaxBytes int64
 	// DuplicateWindow is how long an id is remembered.
 	DuplicateWindow time.Duration
+	// Indexed says that nobody else publishes what deliveries contain, so that the gateway
+	// remembers the ids itself. The server does for ServerWindow only.
+	Indexed bool
 	// Relayed says that a relay moves the events on. They are kept until it has,
 	// whatever their age.
 	Relayed bool
@@ -119,6 +123,15 @@ func (s *Settings) Check() error {
 	default:
 		return nil
 	}
+}
+
+// ServerWindow is how long the server remembers an id that the gateway has an index for: as
+// long as the gateway may not know of a message that was stored. It is the server's default.
+const ServerWindow = 2 * time.Minute
+
+// HasIndex reports whether the gateway remembers the ids of the stream itself.
+func (s *Settings) HasIndex(spec *Spec) bool {
+	return s.Indexed && spec.Published && s.DuplicateWindow > ServerWindow
 }
 
 // EventSubjects returns the form of the events' subjects.
@@ -182,6 +195,9 @@ func (s *Settings) Config(spec *Spec) jetstream.StreamConfig {
 		Replicas:    s.Replicas,
 		AllowDirect: true,
 		MaxAge:      s.MaxAge,
+	}
+	if s.HasIndex(spec) {
+		c.Duplicates = ServerWindow
 	}
 	if spec.RejectsWhenFull {
 		c.Discard, c.MaxBytes = jetstream.DiscardNew, s.MaxBytes

@@ -122,6 +122,9 @@ func (p *player) leave() {
 // fillBatch is the number of events in each delivery that is stored in advance.
 const fillBatch = 100
 
+// serverWindow is a little longer than the embedded server remembers ids.
+const serverWindow = 130 * time.Second
+
 // prepare stores the events that the shape asks for in advance, and connects the load.
 func (p *player) prepare() (err error) {
 	deliveries := newDeliveries(max(1, p.shape.events), p.shape.subjects)
@@ -140,6 +143,9 @@ func (p *player) prepare() (err error) {
 				return errors.New("nothing is stored in advance")
 			}
 			done += t.stored * fillBatch
+		}
+		if p.shape.old {
+			time.Sleep(serverWindow)
 		}
 		p.before = append(p.before, fill.batch())
 		deliveries.first = len(fill.outcomes) * fillBatch

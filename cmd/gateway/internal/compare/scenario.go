@@ -20,6 +20,7 @@ type shape struct {
 	rate        float64 // deliveries a second; 0: a closed loop
 	times       float64 // a rate relative to the maximum of the first seat; what cannot be sent is dropped
 	stored      int     // events stored in advance
+	old         bool    // and so long before that only the gateway remembers their ids
 	x           float64 // in the plot of growth
 }
 
@@ -94,7 +95,7 @@ func scenarios(short bool) []scenario {
 		overload("overload-group", syncGroup),
 		{
 			name: "million", title: fmt.Sprintf("%s ids in the deduplication window, GATEWAY_SYNC=interval", thousands(float64(million))), gateway: gatewayWith(syncInterval),
-			shapes: []shape{{name: "an empty window", connections: 64}, {name: thousands(float64(million)) + " ids", connections: 64, stored: million}},
+			shapes: []shape{{name: "an empty window", connections: 64}, {name: thousands(float64(million)) + " ids", connections: 64, stored: million, old: true}},
 		},
 		{
 			name: "fastify", title: "Fastify with sync_interval: always, GATEWAY_SYNC=group", gateway: gatewayWith(syncGroup),

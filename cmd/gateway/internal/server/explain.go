@@ -39,6 +39,7 @@ var clusterVariables = variables{
 	"Sync":            "GATEWAY_SYNC",
 	"Check":           "",
 	"Relayed":         "GATEWAY_RELAY",
+	"Indexed":         "",
 	"Fallback":        "GATEWAY_FALLBACK",
 	"StoreOther":      "GATEWAY_STORE_OTHER",
 	"Forward":         "GATEWAY_FORWARD",

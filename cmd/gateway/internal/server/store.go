@@ -103,7 +103,7 @@ func (g *gateway) embeddedConfig(sync func() error) publish.Config {
 	if sync != nil {
 		cfg.Sync = func() error { return errors.Join(sync(), g.embedded.CheckStore()) }
 	}
-	cfg.Replicas, cfg.Relayed = 1, g.settings.Relay
+	cfg.Replicas, cfg.Relayed, cfg.Indexed = 1, g.settings.Relay, true
 	cfg.Fallback = cfg.Fallback && !cfg.Relayed // the consumers are in the cluster
 	return cfg
 }
