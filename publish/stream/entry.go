@@ -34,7 +34,7 @@ func (s *Settings) Entry(m *schema.Message) Entry {
 	maps.Copy(header, m.Header)
 	return Entry{
 		Msg:    &nats.Msg{Subject: m.Subject, Header: header, Data: m.Data},
-		Stream: s.Name(s.specOf(m.Subject)), Reason: m.DeadLetter, Outcome: schema.Failed,
+		Stream: s.Name(s.SpecOf(m.Subject)), Reason: m.DeadLetter, Outcome: schema.Failed,
 	}
 }
 
