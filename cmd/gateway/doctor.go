@@ -40,11 +40,8 @@ func newDoctorCmd() *cobra.Command {
 	return cmd
 }
 
-// doctorTimeout is longer than the gateway takes to ask its store.
-const doctorTimeout = 10 * time.Second
-
 func runDoctor(ctx context.Context, s *settings.Settings, asJSON bool, w io.Writer) error {
-	text, err := fetchStatus(ctx, s)
+	text, err := askGateway(ctx, s, http.MethodGet, "/api/status", nil)
 	if err != nil {
 		return err
 	}
@@ -64,32 +61,6 @@ func runDoctor(ctx context.Context, s *settings.Settings, asJSON bool, w io.Writ
 }
 
 var errProblems = errors.New("something is wrong, see the findings")
-
-// maxStatus bounds a response: a report has bounded lists.
-const maxStatus = 16 << 20
-
-func fetchStatus(ctx context.Context, s *settings.Settings) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
-	defer cancel()
-	url := "http://" + settings.Reachable(s.AdminListen) + "/api/status"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	if s.AdminToken.IsSet() {
-		request.Header.Set("Authorization", "Bearer "+s.AdminToken.Reveal())
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("no gateway responds at %s (%w): start one with gateway serve, or set GATEWAY_ADMIN_LISTEN to its admin listener", url, errors.Unwrap(err))
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxStatus))
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s answered %s: %s", url, response.Status, strings.TrimSpace(string(text)))
-	}
-	return text, err
-}
 
 func printReport(w io.Writer, r *doctor.Report) error {
 	state := "is ready"

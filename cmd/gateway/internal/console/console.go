@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/postback-gateway/gateway/publish/replay"
 )
 
 // Config is what the console needs of the gateway. All fields are required unless they
@@ -31,6 +33,8 @@ type Config struct {
 	Bots func() []string
 	// Post delivers a request to the gateway's own webhook.
 	Post http.Handler
+	// Replay replays dead letters, and events to a consumer.
+	Replay *replay.Gateway
 	// Secret returns what a delivery of a platform is signed with. account is the
 	// Telegram bot. The error says what to configure.
 	Secret func(platform, account string) (string, error)
@@ -57,6 +61,7 @@ func New(ring *Ring, cfg Config) *Console {
 	c.mux.HandleFunc("POST /api/person", action(c.person))
 	c.mux.HandleFunc("POST /api/try/preview", action(c.preview))
 	c.mux.HandleFunc("POST /api/try/send", action(c.send))
+	c.fixRoutes()
 	return c
 }
 

@@ -10,6 +10,7 @@
 //	status.go   GET  /api/page: the strip, and what the page has to know
 //	metrics.go  what the status reads from the gateway's own metrics
 //	try.go      POST /api/try/preview, /api/try/send
+//	fix.go      GET and POST /api/fix…: dead letters and events are replayed
 //	page/       the page itself: plain HTML, CSS and modules, without a build step
 //
 // The package declares what it needs of the others in [Config]; server connects them.
