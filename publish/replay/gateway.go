@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"sync"
 
 	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/stream"
@@ -23,6 +24,10 @@ type Gateway struct {
 	Forwards func(webhook, account string) bool
 	// GivenUp counts the events that each consumer has given up.
 	GivenUp func(context.Context) (map[string]uint64, error)
+
+	mu    sync.Mutex
+	last  []Row // as of state; read again when that has changed
+	state [2]uint64
 }
 
 // DeadLetter returns a stored dead letter; nil if there is none any more.

@@ -54,7 +54,7 @@ func (g *Gateway) Overview(ctx context.Context) (*Overview, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Last, err = lastRows(ctx, link, info); err != nil {
+	if o.Last, err = g.lastRows(ctx, link, info); err != nil {
 		return nil, err
 	}
 	if o.GivenUp, err = g.GivenUp(ctx); err != nil {
@@ -108,8 +108,24 @@ func platformAndReason(subject string) (platform, reason string) {
 	return tokens[max(0, n-2)], tokens[n-1]
 }
 
-// lastRows goes back twice as far each time until there are enough.
-func lastRows(ctx context.Context, link *natsconn.Link, info *jetstream.StreamInfo) ([]Row, error) {
+// lastRows reads the stream only if it has changed: a page asks every few seconds, and
+// the server keeps the consumer of each reading for a while.
+func (g *Gateway) lastRows(ctx context.Context, link *natsconn.Link, info *jetstream.StreamInfo) ([]Row, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	state := [2]uint64{info.State.Msgs, info.State.LastSeq}
+	if g.last != nil && g.state == state {
+		return g.last, nil
+	}
+	rows, err := readRows(ctx, link, info)
+	if err == nil {
+		g.last, g.state = rows, state
+	}
+	return rows, err
+}
+
+// readRows goes back twice as far each time until there are enough.
+func readRows(ctx context.Context, link *natsconn.Link, info *jetstream.StreamInfo) ([]Row, error) {
 	first, end := max(info.State.FirstSeq, 1), info.State.LastSeq+1
 	for back := uint64(maxRows); info.State.Msgs > 0; back *= 2 {
 		from := first

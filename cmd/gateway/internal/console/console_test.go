@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/postback-gateway/gateway/ingest"
 	"github.com/postback-gateway/gateway/ingest/simulate"
+	"github.com/postback-gateway/gateway/publish/natsconn"
+	"github.com/postback-gateway/gateway/publish/replay"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -64,7 +67,8 @@ func newTestConsole(t *testing.T) *testConsole {
 		Version: "v", Log: slog.New(slog.NewTextHandler(c.log, nil)), Metrics: metrics,
 		Ready: func(context.Context) error { return nil }, Root: "postback.v1", Stream: "POSTBACKS",
 		Webhook: "http://gateway", VerifyToken: "data/verify-token", Post: c.webhooks,
-		Bots: func() []string { return []string{testBot} },
+		Bots:   func() []string { return []string{testBot} },
+		Replay: &replay.Gateway{Link: func() (*natsconn.Link, error) { return nil, errors.New("there is no store in this test") }},
 		Secret: func(platform, _ string) (string, error) {
 			if platform == schema.Telegram {
 				return testToken, nil
@@ -114,7 +118,7 @@ func (c *testConsole) act(path, body string) (int, string) {
 // TestActions: only the page itself can act; nothing happens without its header.
 func TestActions(t *testing.T) {
 	c := newTestConsole(t)
-	for _, path := range []string{"/api/deliveries/1/reveal", "/api/person", "/api/try/preview", "/api/try/send"} {
+	for _, path := range []string{"/api/deliveries/1/reveal", "/api/person", "/api/try/preview", "/api/try/send", "/api/fix/dead-letters", "/api/fix/dead-letters/1/reveal", "/api/fix/consumer"} {
 		if status, body := c.do("POST", path, "{}", "Content-Type", "application/json"); status != 403 || !strings.Contains(body, "X-Gateway-Action") {
 			t.Errorf("%s without the header: %d %s", path, status, body)
 		}

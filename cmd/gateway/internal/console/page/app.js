@@ -2,10 +2,11 @@
 import { byId, go, state } from './common.js'
 import * as deliveries from './deliveries.js'
 import * as drawer from './drawer.js'
+import * as fix from './fix.js'
 import * as status from './status.js'
 import * as tryView from './try.js'
 
-const views = ['deliveries', 'try']
+const views = ['deliveries', 'fix', 'try']
 
 function navigate() {
   const view = views.includes(state().view) ? state().view : 'deliveries'
@@ -17,6 +18,7 @@ function navigate() {
   }
   deliveries.navigate()
   drawer.navigate()
+  fix.navigate()
 }
 
 function choose(event) {
@@ -69,6 +71,7 @@ addEventListener('popstate', navigate)
 addEventListener('navigate', navigate)
 deliveries.start()
 tryView.start()
+fix.start()
 status.start()
 navigate()
 performance.mark('usable')
