@@ -125,15 +125,18 @@ func describeLetter(m *stream.Message, d *schema.DeadLetter, reveal bool) *lette
 		Length: d.Length, Truncated: d.Truncated, Forwarded: d.IsForwarded(), Where: whereIn(d.Detail), Detail: d.Detail, Revealed: reveal,
 	}
 	l.Body = masker{reveal: reveal, form: strings.Contains(string(body), "nfm_reply"), accounts: map[string]bool{l.Account: l.Account != ""}}.print(body)
-	if !reveal && !isOwnDetail(d.Reason) {
+	if !reveal && !isOwnDetail(d) {
 		l.Detail = "The detail can quote the item: reveal it to read it."
 	}
 	return l
 }
 
+// plainDetail matches details that only name members in small letters and places in lists.
+var plainDetail = regexp.MustCompile(`^[a-z_]+(/([a-z_]+|[0-9]{1,3}))* (is missing|has to be an? [a-z]+(, this is a JSON [a-z]+)?)$`)
+
 // isOwnDetail reports whether the detail has only texts of the gateway's own.
-func isOwnDetail(reason schema.Reason) bool {
-	return reason == schema.ReasonNotForwarded || reason == schema.ReasonTooLarge
+func isOwnDetail(d *schema.DeadLetter) bool {
+	return d.Reason == schema.ReasonNotForwarded || d.Reason == schema.ReasonTooLarge || plainDetail.MatchString(d.Detail)
 }
 
 // accountOf returns the page, account or bot that received a dead letter.

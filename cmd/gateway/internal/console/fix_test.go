@@ -31,6 +31,21 @@ func TestDeadLetterMasked(t *testing.T) {
 	}
 }
 
+// TestOwnDetail: what the gateway itself says about a place is shown at once.
+func TestOwnDetail(t *testing.T) {
+	for detail, want := range map[string]bool{
+		"postback/payload has to be a string, this is a JSON number": true,
+		"entry/0/id is missing":                       true,
+		"postback/4915550102030 has to be a string":   false,
+		"Ana Example is missing":                      false,
+		`an id has at most 255 bytes, this is "4711"`: false,
+	} {
+		if got := isOwnDetail(&schema.DeadLetter{Reason: schema.ReasonMalformed, Detail: detail}); got != want {
+			t.Errorf("%s: %t", detail, got)
+		}
+	}
+}
+
 func TestAccountOf(t *testing.T) {
 	for want, e := range map[string]schema.Envelope{
 		"":         {},

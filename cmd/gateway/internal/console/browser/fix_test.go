@@ -116,7 +116,7 @@ func TestFixDeadLetters(t *testing.T) {
 	if got := p.text(".letter .wrong"); got != `"payload"` {
 		t.Errorf("marked %s, expected the payload", got)
 	}
-	if text := p.text("#fix"); strings.Contains(text, testUser) || strings.Contains(text, "Ana") || !strings.Contains(text, testPage) || !strings.Contains(text, "postback/payload") {
+	if text := p.text("#fix"); strings.Contains(text, testUser) || strings.Contains(text, "Ana") || !strings.Contains(text, testPage) || !strings.Contains(text, "postback/payload has to be a string") {
 		t.Errorf("not masked, or incomplete: %s", text)
 	}
 	p.button("Reveal personal data")
@@ -153,7 +153,7 @@ func TestFixConsumer(t *testing.T) {
 	g := broken(t)
 	js := g.jetStream()
 	p := openFix(t, g, desktop)
-	p.button("Replay to it")
+	p.button("Replay to billing")
 	p.waitText("dialog.confirm", "1 of these events it has given up.")
 	p.waitText("dialog.confirm", "other consumers receive nothing")
 	p.button("Replay")
@@ -221,7 +221,7 @@ func TestFixLooks(t *testing.T) {
 			p.checkLook("fix-open-"+l.String(), string(axe), l)
 			p.button("Parse again")
 			p.waitText("#fix-result", "Nothing can be replayed")
-			p.button("Replay to it")
+			p.button("Replay to billing")
 			p.waitText("dialog.confirm", "given up")
 			p.checkLook("fix-confirm-"+l.String(), string(axe), l)
 		})

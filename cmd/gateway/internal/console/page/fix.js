@@ -45,10 +45,8 @@ async function replayLetters(sequences) {
   const out = byId('fix-result')
   try {
     const plan = await post('fix/dead-letters', 'replay', { sequences, dry_run: true })
-    const counts = tally(plan.letters)
-    const able = (counts.stored ?? 0) + (counts.duplicate ?? 0) + (counts.forwarded ?? 0) + (counts.malformed ?? 0)
-    const lines = describe(counts, true)
-    if (able === 0) return out.replaceChildren(el('p', { class: 'result bad' }, 'Nothing can be replayed: ', lines.join('; ')))
+    const lines = describe(tally(plan.letters), true)
+    if (!plan.letters.some((letter) => letter.result === 'forwarded' || letter.events)) return out.replaceChildren(el('p', { class: 'result bad' }, 'Nothing can be replayed: ', lines.join('; ') || 'these dead letters are not stored any more'))
     if (!await confirm('Replay these dead letters?', [...lines, 'What succeeds is removed from the dead letters. The log keeps a line.'], 'Replay')) return
     const done = await post('fix/dead-letters', 'replay', { sequences })
     const text = describe(tally(done.letters), false).join('; ') || 'nothing: they are gone'
@@ -160,7 +158,7 @@ function givenUp() {
     const consumer = overview.consumers.find((candidate) => candidate.name === name)
     const why = consumer ? consumer.why : 'this consumer does not exist any more'
     return el('li', {}, el('div', { class: 'line' }, el('bdi', { class: 'mono' }, name), ` has given up ${count(n)} ${n === 1 ? 'event' : 'events'}`),
-      button('Replay to it', () => replayTo({ consumer: name, givenUp: true }), { disabled: why !== '', 'aria-label': `Replay to ${name} what it has given up` }),
+      button(`Replay to ${name}`, () => replayTo({ consumer: name, givenUp: true }), { disabled: why !== '' }),
       why ? el('p', { class: 'hint' }, why) : null)
   }))
   byId('fix-given-up-empty').hidden = all.length > 0
