@@ -16,7 +16,7 @@ func asDeadLetter(t *testing.T, item schema.Item, platform string) *schema.DeadL
 	if item.Rejection.Reason == "" {
 		item.Rejection = schema.Rejection{Reason: schema.ReasonMalformed, Platform: platform, ReceivedAt: testNow}
 	}
-	m, err := item.Message("postback.v1", 1<<20)
+	m, err := item.Message(schema.Subjects{Root: "postback.v1"}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,11 +67,11 @@ func TestParseAgain(t *testing.T) {
 
 func checkSameItem(t *testing.T, name string, first, again schema.Item) {
 	t.Helper()
-	want, err := first.Message("postback.v1", 1<<20)
+	want, err := first.Message(schema.Subjects{Root: "postback.v1"}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := again.Message("postback.v1", 1<<20)
+	got, err := again.Message(schema.Subjects{Root: "postback.v1"}, 1<<20)
 	if err != nil || got.Subject != want.Subject || got.ID != want.ID || string(got.Data) != string(want.Data) {
 		t.Errorf("%s: got %s %s\n%s\nwant %s %s\n%s (%v)", name, got.Subject, got.ID, got.Data, want.Subject, want.ID, want.Data, err)
 	}

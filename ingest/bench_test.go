@@ -68,7 +68,7 @@ func BenchmarkLine(b *testing.B) {
 func encodeOnly(_ context.Context, items []schema.Item) ([]schema.Outcome, error) {
 	outcomes := make([]schema.Outcome, len(items))
 	for i := range items {
-		if _, err := items[i].Message("postback.v1", 1<<20); err != nil {
+		if _, err := items[i].Message(schema.Subjects{Root: schema.DefaultRoot}, 1<<20); err != nil {
 			return nil, err
 		}
 		outcomes[i] = schema.Stored

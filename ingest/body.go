@@ -134,20 +134,20 @@ func isJSON(contentType string) bool {
 
 // readBody reads the whole body into b.
 func (s *Server) readBody(w http.ResponseWriter, r *request, b *body) error {
-	limit := s.cfg.MaxBodyBytes
-	if r.ContentLength > 0 {
-		limit = r.ContentLength
+	limit, from := r.ContentLength, r.Body
+	if limit <= 0 { // not known before; checkHeaders rejects a larger one
+		limit = s.cfg.MaxBodyBytes
+		from = http.MaxBytesReader(w, from, limit)
 	}
-	// One byte more than the limit, to read the end.
-	err := b.read(http.MaxBytesReader(w, r.Body, s.cfg.MaxBodyBytes), max(limit+1, firstRead))
-	var tooLarge *http.MaxBytesError
+	err := b.read(from, max(limit+1, firstRead)) // one byte more, to read the end
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, errBusy):
 		return errBusy
-	case errors.As(err, &tooLarge):
+	case errors.As(err, new(*http.MaxBytesError)):
 		return errTooLarge
-	case err != nil:
+	default:
 		return errIncomplete
 	}
-	return nil
 }

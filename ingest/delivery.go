@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -53,17 +54,19 @@ func (d *delivery) count() {
 	d.counts = c
 }
 
-func (c counts) json() []byte {
-	return fmt.Appendf(nil, `{"accepted":%d,"duplicates":%d,"ignored":%d,"rejected":%d}`,
+func (c counts) write(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "{\"accepted\":%d,\"duplicates\":%d,\"ignored\":%d,\"rejected\":%d}\n",
 		c.accepted, c.duplicates, c.ignored, c.rejected)
+	return err
 }
 
-// response returns the body of a 200.
-func (d *delivery) response() []byte {
-	if d.answer != nil {
-		return d.answer
+// respond writes the body of a 200.
+func (d *delivery) respond(w io.Writer) error {
+	if d.answer == nil {
+		return d.counts.write(w)
 	}
-	return d.counts.json()
+	_, err := w.Write(append(d.answer, '\n'))
+	return err
 }
 
 // The outcomes of a whole delivery in log and trace. If several apply, the first in

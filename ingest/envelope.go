@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -62,6 +63,7 @@ type envelope struct {
 // of it is used then.
 func readEnvelopes(body []byte) ([]envelope, error) {
 	w := newWalker(body)
+	defer w.release()
 	var err error
 	switch w.dec.PeekKind() {
 	case '{':
@@ -98,17 +100,35 @@ func describeSyntaxError(err error) error {
 	return fmt.Errorf("not JSON: %w", err)
 }
 
-// walker reads a body token by token and cuts the items out of it without copying.
+// walker reads a body token by token and cuts the items out of it without copying. release
+// gives its decoder back.
 type walker struct {
+	*decoder
 	body      []byte
-	dec       *jsontext.Decoder
 	envelopes []envelope
 	hasObject bool // there is at least one object
 }
 
+// decoder is reused. It reads a bytes.Buffer in place.
+type decoder struct {
+	dec    *jsontext.Decoder
+	buffer bytes.Buffer
+}
+
+var decoders = sync.Pool{New: func() any { return &decoder{dec: new(jsontext.Decoder)} }}
+
 func newWalker(body []byte) walker {
-	// The decoder reads a bytes.Buffer in place.
-	return walker{body: body, dec: jsontext.NewDecoder(bytes.NewBuffer(body), lenient...)}
+	d := decoders.Get().(*decoder)
+	d.buffer = *bytes.NewBuffer(body)
+	d.dec.Reset(&d.buffer, lenient...)
+	return walker{decoder: d, body: body}
+}
+
+// release ends the use of the walker. What it has cut out stays valid.
+func (w *walker) release() {
+	if len(w.body) <= firstRead { // it holds the body until it is used again
+		decoders.Put(w.decoder)
+	}
 }
 
 // envelope reads one delivery.

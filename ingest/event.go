@@ -10,7 +10,6 @@ type event struct {
 	timestamp   timestamp // as the platform sent it
 	body        []byte    // the item as the platform sent it
 	origin      schema.Origin
-	isForm      bool   // the payload is what the person entered: it stays out of the subject
 	note        string // what the detail of a dead letter starts with; usually empty
 	// describe sets What and what else is known about the item if it is not a click, in a
 	// new event with the same platform, account and channel.
@@ -47,7 +46,7 @@ func (e *event) splitPayload() schema.Route {
 		before = *e.Payload
 	}
 	payload, route := schema.ParsePayload(before.Raw)
-	if e.isForm {
+	if e.IsForm() {
 		payload, route = schema.ParseForm(e.Kind, before.Raw)
 	}
 	if e.Payload != nil {

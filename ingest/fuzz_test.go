@@ -115,7 +115,7 @@ func isDelivery(body []byte) bool {
 
 func checkItem(t *testing.T, item *schema.Item) {
 	t.Helper()
-	m, err := item.Message("postback.v1", 1<<20)
+	m, err := item.Message(schema.Subjects{Root: schema.DefaultRoot}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

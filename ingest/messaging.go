@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -110,6 +111,9 @@ type messagingChange struct {
 	Value messagingItem `json:"value"`
 }
 
+// messagingChanges are reused. An event takes copies from them.
+var messagingChanges = sync.Pool{New: func() any { return new(messagingChange) }}
+
 // decodeMessaging decodes an item, or a change with one.
 func decodeMessaging(b *batch, item *rawItem, p *metaPlatform) {
 	e := event{body: item.body, describe: item.describe, origin: item}
@@ -119,7 +123,9 @@ func decodeMessaging(b *batch, item *rawItem, p *metaPlatform) {
 		b.add(&e, nil)
 		return
 	}
-	var change messagingChange
+	change := messagingChanges.Get().(*messagingChange)
+	defer messagingChanges.Put(change)
+	*change = messagingChange{}
 	err := change.read(item)
 	switch {
 	case err == nil:

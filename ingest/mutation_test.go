@@ -115,7 +115,7 @@ func newMutant(t *testing.T, file sample) *mutant {
 func (m *mutant) publish(_ context.Context, items []schema.Item) ([]schema.Outcome, error) {
 	outcomes := make([]schema.Outcome, len(items))
 	for i := range items {
-		message, err := items[i].Message("postback.v1", mutantLimit)
+		message, err := items[i].Message(schema.Subjects{Root: schema.DefaultRoot}, mutantLimit)
 		if err != nil {
 			return nil, err
 		}

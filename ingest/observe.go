@@ -145,7 +145,9 @@ func (d *delivery) describe(o *Observation, err error) {
 		o.Reason, o.Help = string(reason), detail
 	}
 	if err == nil {
-		o.Response = d.counts.json()
+		var text bytes.Buffer
+		_ = d.counts.write(&text) // cannot fail
+		o.Response = bytes.TrimSpace(text.Bytes())
 	}
 }
 

@@ -52,6 +52,7 @@ func (e *event) otherID() string {
 // ones: it says what the object is about.
 func tellingMember(object []byte, common ...string) (name string, value jsontext.Value) {
 	w := newWalker(object)
+	defer w.release()
 	_ = w.object(func(member string) error { // the object has been read before
 		body, err := w.value()
 		if name == "" && !slices.Contains(common, member) {

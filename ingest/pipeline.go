@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gorilla/mux"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // ServeHTTP implements [http.Handler]. It turns the error of a handler into the
@@ -28,16 +29,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.observe(req, start, status, err)
 }
 
-// route finds the webhook and the handler of a request. It calls Match because
-// mux.Router.ServeHTTP copies every request twice and redirects unclean paths.
+// route finds the webhook and the handler of a request.
 func (s *Server) route(r *http.Request) *request {
 	req := &request{Request: r, handler: "not_found", handle: respondNotFound}
-	var match mux.RouteMatch
-	if !s.router.Match(r, &match) {
-		return req
+	hook, account := s.exact[r.URL.Path], ""
+	if hook == nil {
+		// Match, because mux.Router.ServeHTTP copies every request twice and redirects
+		// unclean paths.
+		match := new(mux.RouteMatch)
+		if !s.router.Match(r, match) {
+			return req
+		}
+		hook = s.hooks[match.Route.GetName()]
+		account = match.Vars[hook.account]
 	}
-	hook := s.hooks[match.Route.GetName()]
-	account := match.Vars[hook.account]
 	if hook.accountExists != nil && !hook.accountExists(s.secrets.Load(), account) {
 		return req
 	}
@@ -105,14 +110,14 @@ func (s *Server) deliver(w http.ResponseWriter, r *request) error {
 		ctx = s.startSpan(r, d)
 	}
 	if err == nil {
-		err = s.process(ctx, r, d, body)
+		err = s.process(r, d, body)
 	}
 	return s.respond(ctx, w, d, err)
 }
 
 // process decodes a delivery and publishes its items. Only here it occupies a slot.
 // The error is what to answer; nil only if every item is stored.
-func (s *Server) process(ctx context.Context, r *request, d *delivery, received *body) (err error) {
+func (s *Server) process(r *request, d *delivery, received *body) (err error) {
 	defer func() { // already here, so that the delivery has its log line and its span
 		if p := recover(); p != nil {
 			err = s.logPanic(p, d.hook.name)
@@ -140,17 +145,19 @@ func (s *Server) process(ctx context.Context, r *request, d *delivery, received 
 		d.whole = wholeDelivery(r, d, received.bytes)
 	}
 	d.trail.step(&d.trail.steps.Decode)
-	err = s.publish(ctx, d)
+	err = s.publish(d)
 	d.trail.step(&d.trail.steps.Store)
 	return err
 }
 
 // publish stores the items of a delivery. It does not stop when the caller hangs up:
 // the platform would deliver everything again.
-func (s *Server) publish(ctx context.Context, d *delivery) error {
+func (s *Server) publish(d *delivery) error {
 	if items := d.toStore(); len(items) > 0 {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.PublishTimeout)
-		defer cancel()
+		ctx := s.deadlines.next()
+		if d.span != nil {
+			ctx = trace.ContextWithSpan(ctx, d.span)
+		}
 		outcomes, err := s.publisher.Publish(ctx, items)
 		d.outcomes, d.storeErr = outcomes[:len(d.items)], err
 		s.logTooLarge(d, outcomes)
@@ -168,6 +175,8 @@ func (s *Server) publish(ctx context.Context, d *delivery) error {
 	}
 }
 
+var typeJSON = []string{"application/json"} // of all responses, so never changed
+
 // respond writes the log line and ends the span of a delivery. It answers 200 if err
 // is nil; otherwise err is returned as what to answer.
 func (s *Server) respond(ctx context.Context, w http.ResponseWriter, d *delivery, err error) error {
@@ -182,7 +191,7 @@ func (s *Server) respond(ctx context.Context, w http.ResponseWriter, d *delivery
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(d.response(), '\n')) // an error means that the caller hung up
+	w.Header()["Content-Type"] = typeJSON
+	_ = d.respond(w) // an error means that the caller hung up
 	return nil
 }

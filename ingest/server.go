@@ -93,11 +93,13 @@ type Server struct {
 	metrics   *metrics
 	router    *mux.Router
 	hooks     map[string]*webhook // by name
+	exact     map[string]*webhook // by path, of those without a variable in it
 
 	secrets      atomic.Pointer[liveSecrets]
 	secretsMutex sync.Mutex // held by SetSecrets
 	diagnoses    *rate.Limiter
 	activity     activity
+	deadlines    deadlines
 
 	rejections   map[*rejection]*rejectionLog
 	handshakeLog rate.Sometimes // of handshakes with a wrong token
@@ -129,11 +131,13 @@ func newServer(cfg Config, publisher Publisher, log *slog.Logger, reg prometheus
 		metrics:      newMetrics(reg, cfg.LabelLimit),
 		router:       mux.NewRouter(),
 		hooks:        make(map[string]*webhook, len(hooks)),
+		exact:        make(map[string]*webhook, len(hooks)),
 		diagnoses:    rate.NewLimiter(diagnosesPerSecond, diagnosesPerSecond),
 		rejections:   make(map[*rejection]*rejectionLog),
 		handshakeLog: rate.Sometimes{Interval: logInterval},
 		busyLog:      rate.Sometimes{Interval: logInterval},
 		hints:        newHints(),
+		deadlines:    deadlines{timeout: cfg.PublishTimeout},
 	}
 	s.slots = newSlots(cfg.MaxInFlight, s.metrics)
 	s.activity.since = cfg.Now().UTC().Truncate(time.Millisecond)
@@ -147,6 +151,9 @@ func newServer(cfg Config, publisher Publisher, log *slog.Logger, reg prometheus
 func (s *Server) addWebhook(hook *webhook) {
 	s.hooks[hook.name] = hook
 	s.router.Path(hook.path).Name(hook.name)
+	if hook.account == "" {
+		s.exact[hook.path] = hook
+	}
 	for _, rejected := range hook.rejections {
 		s.rejections[rejected] = &rejectionLog{
 			counter: s.metrics.signatureFailures.WithLabelValues(hook.name, rejected.reason),

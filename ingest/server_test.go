@@ -3,7 +3,6 @@ package ingest
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -46,7 +45,7 @@ func (f *fakePublisher) Publish(ctx context.Context, items []schema.Item) ([]sch
 	defer f.mu.Unlock()
 	var outcomes []schema.Outcome
 	for i := range items {
-		m, err := items[i].Message("postback.v1", 1<<20)
+		m, err := items[i].Message(schema.Subjects{Root: schema.DefaultRoot}, 1<<20)
 		if err != nil {
 			return nil, err
 		}
@@ -103,10 +102,14 @@ func newTestServer(t testing.TB, edit func(*Config)) *testServer {
 	return ts
 }
 
-func signatureOf(secret string, body []byte) string {
-	sum := newSigningKey(secret).sign(body)
-	return signatureScheme + hex.EncodeToString(sum[:])
+// json returns the response without the line feed at its end.
+func (c counts) json() []byte {
+	var text bytes.Buffer
+	_ = c.write(&text) // cannot fail
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n"))
 }
+
+func signatureOf(secret string, body []byte) string { return simulate.Sign(secret, body) }
 
 type answer struct {
 	status int

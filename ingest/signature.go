@@ -92,16 +92,20 @@ func parseSignature(header http.Header) (signature digest, err error) {
 	if strings.HasPrefix(value, "sha1=") {
 		return signature, rejectSHA1
 	}
-	sum, err := hex.DecodeString(digits)
-	switch {
-	case !hasScheme || err != nil:
-		return signature, rejectMalformed
-	case len(sum) == 20: // SHA-1
-		return signature, rejectSHA1
-	case len(sum) != len(signature):
+	var room [2 * sha256.Size]byte // decoded in place
+	if !hasScheme || len(digits) > len(room) {
 		return signature, rejectMalformed
 	}
-	return digest(sum), nil
+	length, err := hex.Decode(room[:], append(room[:0], digits...))
+	switch {
+	case err != nil:
+		return signature, rejectMalformed
+	case length == 20: // SHA-1
+		return signature, rejectSHA1
+	case length != len(signature):
+		return signature, rejectMalformed
+	}
+	return digest(room[:length]), nil
 }
 
 // verify counts the use of the key that body is signed with, and returns its place in the
@@ -135,21 +139,20 @@ func (s *appSecrets) find(signature digest, body []byte) int {
 // costs as much as hashing a small body.
 type signingKey struct{ hashes sync.Pool }
 
+type signingHash struct {
+	hash.Hash
+	sum digest
+}
+
 func newSigningKey(secret string) *signingKey {
-	return &signingKey{sync.Pool{New: func() any { return hmac.New(sha256.New, []byte(secret)) }}}
+	return &signingKey{sync.Pool{New: func() any { return &signingHash{Hash: hmac.New(sha256.New, []byte(secret))} }}}
 }
 
 // signed reports whether signature is that of body.
 func (k *signingKey) signed(body []byte, signature digest) bool {
-	sum := k.sign(body)
-	return hmac.Equal(sum[:], signature[:])
-}
-
-func (k *signingKey) sign(body []byte) (sum digest) {
-	mac := k.hashes.Get().(hash.Hash)
-	defer k.hashes.Put(mac)
-	mac.Reset()
-	mac.Write(body)
-	mac.Sum(sum[:0])
-	return sum
+	h := k.hashes.Get().(*signingHash)
+	defer k.hashes.Put(h)
+	h.Reset()
+	h.Write(body)
+	return hmac.Equal(h.Sum(h.sum[:0]), signature[:])
 }

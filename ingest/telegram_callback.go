@@ -91,6 +91,7 @@ type richButtons struct {
 
 func findRichButton(message []byte, data string) (title string, found bool) {
 	b := richButtons{walker: newWalker(message), data: data}
+	defer b.release()
 	_ = b.search() // the message has been read before
 	return b.title, b.found
 }

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"encoding/json"
 	"strings"
 	"unicode"
 
@@ -80,7 +79,6 @@ func (m *telegramMessage) fill(e *event) {
 	switch {
 	case m.WebAppData != nil:
 		e.Kind, e.Title, e.Payload = schema.KindWebApp, string(m.WebAppData.ButtonText), newPayload(m.WebAppData.Data)
-		e.isForm = json.Valid([]byte(m.WebAppData.Data))
 	case m.Payment != nil:
 		e.Kind, e.Payload = schema.KindPayment, newPayload(m.Payment.Payload)
 	case isStart(m.Text) && m.startsWithCommand():

@@ -81,6 +81,7 @@ type whatsappWalker struct {
 // any order, and be malformed without an effect on the items.
 func readWhatsAppChange(item *rawItem) (whatsappChange, error) {
 	w := whatsappWalker{walker: newWalker(item.body), currentList: item.list}
+	defer w.release()
 	err := w.object(func(name string) error {
 		switch name {
 		case "field":

@@ -121,7 +121,7 @@ func (i *whatsappInteractive) fill(e *event) error {
 		e.Kind, e.Title, e.Payload = schema.KindList, i.ListReply.Title, newPayload(i.ListReply.ID)
 		e.Description = i.ListReply.Description
 	case i.FormReply != nil:
-		e.Kind, e.Payload, e.isForm = schema.KindFlow, newPayload(i.FormReply.ResponseJSON), true
+		e.Kind, e.Payload = schema.KindFlow, newPayload(i.FormReply.ResponseJSON)
 		if name := cmp.Or(i.FormReply.Name, whatsappFlow); name != whatsappFlow {
 			e.Kind, e.Form = schema.KindForm, string(name)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/postback-gateway/gateway/publish/natsconn"
@@ -59,20 +60,29 @@ func (p *Publisher) Publish(ctx context.Context, items []schema.Item) (outcomes 
 
 func allFailed(n int) []schema.Outcome { return slices.Repeat([]schema.Outcome{schema.Failed}, n) }
 
+// maxReused is how many entries are kept for the next delivery.
+const maxReused = 64
+
+var reusedEntries = sync.Pool{New: func() any { return new([]stream.Entry) }}
+
 // store publishes the items batch by batch and sets their outcomes. It returns the reasons
 // of the dead letters among them. A batch is kept until it is acknowledged, and no longer.
 func (p *Publisher) store(ctx context.Context, link *natsconn.Link, items []schema.Item, outcomes []schema.Outcome) (deadLetters []schema.Reason, err error) {
 	headers := p.cfg.traceHeaders(ctx)
 	limit := p.monitor.Streams.Limit(link) - headers.Room()
-	entries := make([]stream.Entry, min(len(items), stream.MaxBatch))
+	reused := reusedEntries.Get().(*[]stream.Entry)
+	entries := slices.Grow((*reused)[:0], min(len(items), stream.MaxBatch))
+	if len(items) <= maxReused {
+		defer func() { *reused = entries; reusedEntries.Put(reused) }()
+	}
 	for begin := 0; begin < len(items); begin += len(entries) {
 		entries = entries[:min(len(items)-begin, stream.MaxBatch)]
 		for i := range entries {
-			m, err := items[begin+i].Message(p.cfg.Root, limit)
+			m, err := items[begin+i].Message(p.cfg.EventSubjects(), limit)
 			if err != nil {
 				return deadLetters, fmt.Errorf("item %d of %d: encode: %w", begin+i+1, len(items), err)
 			}
-			entries[i] = p.cfg.Entry(&m)
+			p.cfg.Fill(&entries[i], &m)
 			headers.AddTo(entries[i].Msg.Header)
 		}
 		err := p.send(ctx, link, entries)

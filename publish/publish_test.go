@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,6 +47,42 @@ func TestPublishStoresEventsInOrder(t *testing.T) {
 	var event schema.Event
 	if err := json.Unmarshal(m.Data, &event); err != nil || event.ID != "m-0" {
 		t.Errorf("event %+v: %v", event, err)
+	}
+}
+
+// TestPartitions: each person's events are in one partition, and a click is recognized as
+// a duplicate whatever the number of partitions was when it was stored.
+func TestPartitions(t *testing.T) {
+	cfg := embeddedConfig(t)
+	by := func(user string) schema.Item {
+		return clickBy("m-"+user, schema.Messenger, "1", schema.User{ID: user})
+	}
+	want := map[int]string{0: "plan.x", 1: "plan.x.p0", 3: "plan.x.p2", 64: "plan.x.p3"}
+	for _, partitions := range []int{0, 1, 3, 64} {
+		cfg.Partitions = partitions
+		p := mustOpen(t, cfg)
+		mustPublish(t, p, by(fmt.Sprint(partitions)))
+		for _, user := range []string{"0", "1", "3", "64"} {
+			if n, _ := strconv.Atoi(user); n <= partitions {
+				if got := mustPublish(t, p, by(user)); got[0] != schema.Duplicate {
+					t.Errorf("with %d partitions the click of %s is %s", partitions, user, got[0])
+				}
+			}
+		}
+	}
+	all := stored(t, natstest.JetStream(t, "", inProcess(cfg)), "POSTBACKS")
+	if len(all) != len(want) {
+		t.Errorf("%d messages", len(all))
+	}
+	for _, m := range all {
+		var e schema.Event
+		if err := json.Unmarshal(m.Data, &e); err != nil {
+			t.Fatal(err)
+		}
+		n, _ := strconv.Atoi(e.Data.User.ID)
+		if !strings.HasSuffix(m.Subject, want[n]) {
+			t.Errorf("%s of %d partitions, want %s", m.Subject, n, want[n])
+		}
 	}
 }
 

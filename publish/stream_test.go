@@ -199,6 +199,8 @@ func TestBadConfiguration(t *testing.T) {
 		field  string
 		want   string
 	}{
+		{"partitions", func(c *Config) { c.Partitions = 65 }, "Partitions", "65 is out of range: expected 0 to 64"},
+		{"less than none", func(c *Config) { c.Partitions = -1 }, "Partitions", "-1 is out of range: expected 0 to 64"},
 		{"root", func(c *Config) { c.Root = "a.>" }, "Root", `"a.>" is not a subject: expected tokens joined by dots, such as postback.v1`},
 		{"stream", func(c *Config) { c.Stream = "a.b" }, "Stream", `"a.b" is not a name of a stream: expected no white space and none of . * > / \`},
 		{"size", func(c *Config) { c.MaxBytes = 10 }, "MaxBytes", "10 is too small: expected at least 8192"},

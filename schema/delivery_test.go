@@ -30,7 +30,7 @@ func TestDeliveryStored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			header := map[string][]string{"X-Hub-Signature": {"sha1=00"}, "Content-Encoding": {"br"}, "X-Hub-More": {"1", "2"}}
 			item := Item{Delivery: &Delivery{Webhook: "meta", Account: "123", Header: header, Body: body}}
-			m, err := item.Message(DefaultRoot, 8192)
+			m, err := item.Message(Subjects{Root: DefaultRoot}, 8192)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -55,7 +55,7 @@ func TestDeliveryTooLarge(t *testing.T) {
 	body := make([]byte, 20_000)
 	_, _ = rand.Read(body)
 	item := Item{Delivery: &Delivery{Webhook: "meta", Body: body}}
-	m, err := item.Message(DefaultRoot, 8192)
+	m, err := item.Message(Subjects{Root: DefaultRoot}, 8192)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestDeliveryAsDeadLetter(t *testing.T) {
 	d := &Delivery{Webhook: "telegram", Account: "shop_bot", Header: map[string][]string{SecretHeader: {"secret"}, "Content-Type": {"a/b"}}}
 	for body, truncated := range map[string]bool{"{}": false, strings.Repeat("x", 10_000): true} {
 		item := Item{Rejection: Rejection{Reason: ReasonNotForwarded, Platform: "telegram"}, Origin: d, Body: []byte(body)}
-		m, err := item.Message(DefaultRoot, 4096)
+		m, err := item.Message(Subjects{Root: DefaultRoot}, 4096)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,9 +13,9 @@
 // and docs/events.md. The JSON Schema is event.v1.schema.json, and in [JSONSchema].
 //
 // The files: event.go, optin.go and other.go (events), payload.go, params*.go, name.go and
-// token.go (the payload rule and subjects), id.go (ids), item.go (what a delivery
-// consists of, on its way to the store) and deadletter.go (dead letters, which ingest
-// creates for malformed items, and item.go for what is too large).
+// token.go (the payload rule), subject.go (subjects and filters), id.go (ids), item.go
+// (what a delivery consists of, on its way to the store) and deadletter.go (dead letters,
+// which ingest creates for malformed items, and item.go for what is too large).
 //
 // All functions are pure, and everything except for registering handlers with a Router is
 // safe for concurrent use.

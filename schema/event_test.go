@@ -261,7 +261,7 @@ func TestItemMessage(t *testing.T) {
 	d := sampleData()
 	d.Payload = &p
 	item := Item{Event: mustNew(t, "m_1", d), Route: route, Body: []byte(`{"the":"item"}`)}
-	m, err := item.Message("postback.v1", 1<<20)
+	m, err := item.Message(Subjects{Root: DefaultRoot}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +287,7 @@ func TestDeadLetterFits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			item := Item{Body: []byte(body), Rejection: Rejection{Reason: ReasonNotJSON, Detail: "why", Platform: UnknownPlatform, ReceivedAt: receivedAt}}
-			m, err := item.Message("postback.v1", limit)
+			m, err := item.Message(Subjects{Root: DefaultRoot}, limit)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -324,7 +324,7 @@ func TestTooLargeEventBecomesDeadLetter(t *testing.T) {
 	d := sampleData()
 	d.Title = strings.Repeat("x", 4096)
 	item := Item{Event: mustNew(t, "m_1", d), Route: noRoute, Body: []byte(`{"the":"item"}`)}
-	m, err := item.Message("postback.v1", 4096)
+	m, err := item.Message(Subjects{Root: DefaultRoot}, 4096)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -373,7 +373,7 @@ func TestOptionalFields(t *testing.T) {
 func TestTinyLimit(t *testing.T) {
 	item := Item{Rejection: Rejection{Reason: ReasonNotJSON, Platform: UnknownPlatform}, Body: []byte("x")}
 	for _, limit := range []int{-1, 0, 5, 100, 400} {
-		m, err := item.Message("postback.v1", limit)
+		m, err := item.Message(Subjects{Root: DefaultRoot}, limit)
 		var d DeadLetter
 		if err != nil || json.Unmarshal(m.Data, &d) != nil || d.Length != 1 {
 			t.Errorf("limit %d: %v, %s", limit, err, m.Data)

@@ -44,15 +44,15 @@ type Message struct {
 	Header map[string][]string
 }
 
-// Message returns the message to publish for the item. Its subject starts with root.
+// Message returns the message to publish for the item, on one of the gateway's subjects.
 // limit is the largest message that the server accepts, in bytes. An event over it becomes
 // a dead letter, and a dead letter keeps as much of the body as fits.
-func (i *Item) Message(root string, limit int) (Message, error) {
+func (i *Item) Message(s Subjects, limit int) (Message, error) {
 	switch {
 	case i.Delivery != nil:
-		return i.delivery(root, limit)
+		return i.delivery(s.Root, limit)
 	case i.Event == nil:
-		return i.deadLetter(root, i.Rejection, limit)
+		return i.deadLetter(s.Root, i.Rejection, limit)
 	}
 	data, err := i.Event.Encode()
 	if err != nil {
@@ -60,7 +60,7 @@ func (i *Item) Message(root string, limit int) (Message, error) {
 	}
 	d := &i.Event.Data
 	m := Message{
-		Subject:     i.subject(root),
+		Subject:     i.subject(s),
 		ID:          i.Event.NatsMsgID(),
 		ContentType: ContentType,
 		Data:        data,
@@ -68,7 +68,7 @@ func (i *Item) Message(root string, limit int) (Message, error) {
 	if m.Size() <= limit {
 		return m, nil
 	}
-	return i.deadLetter(root, Rejection{
+	return i.deadLetter(s.Root, Rejection{
 		Reason:     ReasonTooLarge,
 		Detail:     tooLargeDetail(m.Size(), limit),
 		Platform:   d.Platform,

@@ -16,10 +16,9 @@ func OtherSubject(root, platform, account, what string) string {
 }
 
 // subject returns the subject that the event is published on.
-func (i *Item) subject(root string) string {
-	d := &i.Event.Data
-	if d.What != "" {
-		return OtherSubject(root, d.Platform, d.Account.ID, d.What)
+func (i *Item) subject(s Subjects) string {
+	if d := &i.Event.Data; d.What != "" {
+		return OtherSubject(s.Root, d.Platform, d.Account.ID, d.What)
 	}
-	return i.Route.Subject(root, d.Platform, d.Account.ID)
+	return s.Of(i.Event, i.Route)
 }

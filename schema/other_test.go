@@ -29,7 +29,7 @@ func TestOtherEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	item := Item{Event: e}
-	m, err := item.Message(DefaultRoot, 1<<20)
+	m, err := item.Message(Subjects{Root: DefaultRoot}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

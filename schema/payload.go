@@ -1,6 +1,9 @@
 package schema
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // Payload is what the bot's developer put behind a button, and its parts by the payload
 // rule. Prefix, Action and Rest are the pieces themselves; [Route] has their tokens in the
@@ -87,7 +90,20 @@ func ParseForm(kind Kind, raw string) (Payload, Route) {
 	if json.Valid([]byte(raw)) {
 		p.Params = safeParams(raw)
 	}
-	return p, Route{Prefix: tokenForm, Action: string(kind)}
+	return p, routeForm(kind)
+}
+
+func routeForm(kind Kind) Route { return Route{Prefix: tokenForm, Action: string(kind)} }
+
+// formKinds are the kinds of events that are forms. What a Mini App sent is one if it is JSON.
+var formKinds = []Kind{KindFlow, KindForm, KindWebApp}
+
+// IsForm reports whether the payload is what a person entered into a form: see [ParseForm].
+func (d *Data) IsForm() bool {
+	if d.Kind == KindWebApp {
+		return json.Valid([]byte(d.Payload.raw()))
+	}
+	return slices.Contains(formKinds, d.Kind)
 }
 
 // maxRefDigits is how many digits the token of a ref can have. With more, a link for each

@@ -170,9 +170,8 @@ func FuzzParsePayload(f *testing.F) {
 		p, route := ParsePayload(raw)
 		checkRoute(t, route)
 		checkRoute(t, Route{RouteReferral(raw).Action, RouteOptin(&Referral{Ref: raw}).Action})
-		subject := route.Subject("postback.v1", Messenger, "123")
-		if n := strings.Count(subject, "."); n != 5 {
-			t.Errorf("subject %q has %d tokens", subject, n+1)
+		if subject := (Subjects{Root: "postback.v1"}).Of(click(raw), route); strings.Count(subject, ".") != 5 {
+			t.Errorf("subject %q has not 6 tokens", subject)
 		}
 		if again, routeAgain := ParsePayload(raw); !reflect.DeepEqual(p, again) || route != routeAgain {
 			t.Errorf("not the same twice: %v %v", p, again)

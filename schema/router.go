@@ -21,6 +21,8 @@ type Router struct {
 	postbacks routes
 	referrals routes
 	optins    routes
+	forms     routes // by kind
+	identity  routes // at most one
 }
 
 // NewRouter returns a router for events below the gateway's subject root. An empty root is
@@ -54,6 +56,24 @@ func (r *Router) Optin(h Handler, refs ...string) {
 	r.optins.addNames(h, nil, refs)
 }
 
+// Form registers a handler for what people entered into forms of one of the kinds:
+// [KindFlow], [KindForm] and [KindWebApp]. Without kinds it gets all of them. A form without
+// a handler is one for AnyPostback. What a Mini App sent is only a form if it is JSON;
+// other text is the payload of a postback.
+func (r *Router) Form(h Handler, kinds ...Kind) {
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		if !slices.Contains(formKinds, kind) {
+			panic(fmt.Sprintf("schema: %q is not a kind of form: expected one of %q", kind, formKinds))
+		}
+		names[i] = string(kind)
+	}
+	r.forms.addNames(h, nil, names)
+}
+
+// Identity registers a handler for people whose id or number has changed.
+func (r *Router) Identity(h Handler) { r.identity.add(h, nil) }
+
 // Context returns a part of the router whose names follow the name of the context.
 // Context("sales").Postback(h, "buy") handles sales/buy.
 func (r *Router) Context(name string) *Context {
@@ -84,38 +104,61 @@ func (c *Context) AnyPostback(h Handler) { c.router.postbacks.add(h, c.pieces) }
 // FilterSubjects returns the filter subjects for the consumer. They do not overlap, and
 // they match with and without partitions. Without a handler it returns nil, which JetStream
 // takes for a consumer of everything.
-func (r *Router) FilterSubjects() []string {
-	if r.postbacks.matchAll() {
-		return []string{r.root + ".>"} // payloads have any prefix
+func (r *Router) FilterSubjects() []string { return r.filterSubjects("") }
+
+// PartitionFilterSubjects returns the filter subjects for a consumer of one partition, from 0
+// on. They match nothing unless the gateway has more partitions than that.
+func (r *Router) PartitionFilterSubjects(partition int) []string {
+	token := partitionToken(partition)
+	if !IsPartition(token) {
+		panic(fmt.Sprintf("schema: %d is not a partition: expected 0 to %d", partition, MaxPartitions-1))
 	}
-	var filters []string
-	for _, route := range r.postbacks {
-		filters = append(filters, r.filters(routeOf(route.pieces), len(route.pieces))...)
-	}
-	filters = append(filters, r.reserved(r.referrals, RouteReferral)...)
-	filters = append(filters, r.reserved(r.optins, func(ref string) Route { return RouteOptin(&Referral{Ref: ref}) })...)
-	slices.Sort(filters)
-	return slices.DeleteFunc(slices.Compact(filters), func(f string) bool {
-		wide := f[:strings.LastIndexByte(strings.TrimSuffix(f, ".*"), '.')+1] + ">"
-		return wide != f && slices.Contains(filters, wide)
-	})
+	return r.filterSubjects(token)
 }
 
-func (r *Router) reserved(all routes, route func(ref string) Route) (filters []string) {
-	for _, one := range all {
-		filters = append(filters, r.filters(route(strings.Join(one.pieces, ":")), len(one.pieces)+1)...)
+func (r *Router) filterSubjects(partition string) (filters []string) {
+	all := r.tokens()
+	for i, t := range all {
+		covered := slices.Contains(all[:i], t) ||
+			slices.ContainsFunc(all, func(o Tokens) bool { return o != t && o.covers(t) })
+		if !covered {
+			t.Partition = partition
+			filters = append(filters, t.Filters(r.root)...)
+		}
 	}
+	slices.Sort(filters)
 	return filters
 }
 
-// filters returns the filters for the first tokens of a route. A subject with partitions
-// has one more token.
-func (r *Router) filters(route Route, tokens int) []string {
-	prefix := r.root + ".*.*." + route.Prefix
-	if tokens == 1 {
-		return []string{prefix + ".>"}
+// tokens returns those of the events of each handler.
+func (r *Router) tokens() (all []Tokens) {
+	for _, one := range r.postbacks {
+		var t Tokens
+		if len(one.pieces) > 0 {
+			t.Prefix = pieceToken(one.pieces[0])
+		}
+		if len(one.pieces) > 1 {
+			t.Action = actionToken(one.pieces[1])
+		}
+		all = append(all, t)
 	}
-	return []string{prefix + "." + route.Action, prefix + "." + route.Action + ".*"}
+	all = append(all, r.referrals.tokens(RouteReferral)...)
+	all = append(all, r.optins.tokens(func(ref string) Route { return RouteOptin(&Referral{Ref: ref}) })...)
+	all = append(all, r.forms.tokens(func(kind string) Route { return routeForm(Kind(kind)) })...)
+	return append(all, r.identity.tokens(func(string) Route { return RouteIdentity() })...)
+}
+
+// tokens returns those of the events with a reserved prefix.
+func (all routes) tokens(route func(name string) Route) (tokens []Tokens) {
+	for _, one := range all {
+		to := route(strings.Join(one.pieces, ":"))
+		t := Tokens{Prefix: to.Prefix}
+		if len(one.pieces) > 0 {
+			t.Action = to.Action
+		}
+		tokens = append(tokens, t)
+	}
+	return tokens
 }
 
 // Dispatch calls the handler of the event and returns its error. It returns false if the
@@ -130,9 +173,16 @@ func (r *Router) Dispatch(ctx context.Context, e *Event) (handled bool, err erro
 
 func (r *Router) handler(e *Event) Handler {
 	p, referral := e.Data.Payload, e.Data.Referral
+	if e.Data.IsForm() {
+		if h := r.forms.find([]string{string(e.Data.Kind)}); h != nil {
+			return h
+		}
+	}
 	switch kind := e.Data.Kind; {
 	case kind == KindOptin && (p == nil || referral.OptinAction() != ""):
 		return r.optins.find(referral.optinPieces())
+	case kind == KindIdentity:
+		return r.identity.find(nil)
 	case p != nil:
 		return r.postbacks.find(p.pieces())
 	case kind == KindReferral:
@@ -168,11 +218,6 @@ func (all *routes) add(h Handler, pieces []string) {
 	*all = append(*all, handlerRoute{pieces, h})
 }
 
-// matchAll reports whether one handler matches everything.
-func (all routes) matchAll() bool {
-	return slices.ContainsFunc(all, func(r handlerRoute) bool { return len(r.pieces) == 0 })
-}
-
 // find returns the handler with the most pieces, nil if there is none.
 func (all routes) find(pieces []string) (best Handler) {
 	longest := -1
@@ -192,14 +237,6 @@ func mustSplit(name string) []string {
 		panic(fmt.Sprintf("schema: %q is not the name of a payload: expected one like plan, plan:pro or sales/buy", name))
 	}
 	return p.pieces()
-}
-
-func routeOf(pieces []string) Route {
-	route := Route{Prefix: pieceToken(pieces[0]), Action: tokenNone}
-	if len(pieces) > 1 {
-		route.Action = actionToken(pieces[1])
-	}
-	return route
 }
 
 // pieces returns the pieces of the payload's name.

@@ -3,6 +3,7 @@ package schema
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,17 @@ func optin(typ, ref, raw string) *Event {
 	return e
 }
 
+// filled returns what a person entered into a form.
+func filled(kind Kind, raw string) *Event {
+	e := click(raw)
+	e.Data.Kind = kind
+	if e.Data.IsForm() && raw != "" {
+		p, _ := ParseForm(kind, raw)
+		e.Data.Payload = &p
+	}
+	return e
+}
+
 // newTestRouter returns a router whose handlers record their names.
 func newTestRouter(register func(r *Router, to func(name string) Handler)) (*Router, *string) {
 	r, called := NewRouter(DefaultRoot), new(string)
@@ -55,6 +67,9 @@ func TestRouterDispatch(t *testing.T) {
 		r.Referral(to("spring"), "spring_sale")
 		r.Referral(to("any referral"))
 		r.Optin(to("stop"), "stop")
+		r.Form(to("flow"), KindFlow)
+		r.Form(to("any form"))
+		r.Identity(to("identity"))
 	})
 	for name, c := range map[string]struct {
 		event *Event
@@ -83,6 +98,12 @@ func TestRouterDispatch(t *testing.T) {
 		"an opt-out and a payload": {optin(OptinStop, "", "plan"), "stop"},
 		"an opt-in with a payload": {optin("notification_messages", "", "plan"), "plan"},
 		"a renewed opt-in":         {optin(OptinResume, "stop", "plan"), ""},
+		"a flow":                   {filled(KindFlow, `{"a":1}`), "flow"},
+		"a flow without an answer": {filled(KindFlow, ""), "flow"},
+		"another form":             {filled(KindForm, `{"action":"plan"}`), "any form"},
+		"a Mini App's JSON":        {filled(KindWebApp, `{"action":"plan"}`), "any form"},
+		"a Mini App's text":        {filled(KindWebApp, "plan:pro"), "plan:pro"},
+		"a new number":             {came(KindIdentity, ""), "identity"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			*called = ""
@@ -118,6 +139,14 @@ func TestRouterFilterSubjects(t *testing.T) {
 			r.Optin(to("c"))
 		},
 			[]string{"postback.v1.>"}},
+		"any and a form": {func(r *Router, to func(string) Handler) { r.AnyPostback(to("a")); r.Form(to("b")) },
+			[]string{"postback.v1.>"}},
+		"forms": {func(r *Router, to func(string) Handler) { r.Form(to("a")); r.Form(to("b"), KindFlow) },
+			[]string{"postback.v1.*.*.=form.>"}},
+		"a kind of form": {func(r *Router, to func(string) Handler) { r.Form(to("a"), KindWebApp, KindForm) },
+			[]string{"postback.v1.*.*.=form.form", "postback.v1.*.*.=form.form.*", "postback.v1.*.*.=form.web_app", "postback.v1.*.*.=form.web_app.*"}},
+		"new numbers": {func(r *Router, to func(string) Handler) { r.Identity(to("a")) },
+			[]string{"postback.v1.*.*.=identity.>"}},
 		"referrals": {func(r *Router, to func(string) Handler) { r.Referral(to("a"), "x"); r.Optin(to("b")) },
 			[]string{"postback.v1.*.*.=optin.>", "postback.v1.*.*.=referral.x", "postback.v1.*.*.=referral.x.*"}},
 	} {
@@ -127,6 +156,40 @@ func TestRouterFilterSubjects(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// A form that no other handler takes is a payload for AnyPostback, unless it is empty.
+func TestRouterDispatchesForms(t *testing.T) {
+	r, called := newTestRouter(func(r *Router, to func(string) Handler) {
+		r.AnyPostback(to("any"))
+		r.Form(to("flow"), KindFlow)
+	})
+	for raw, want := range map[string]string{`{"a":1}`: "any", "": ""} {
+		*called = ""
+		if _, err := r.Dispatch(t.Context(), filled(KindForm, raw)); *called != want || err != nil {
+			t.Errorf("%q: got %q, %v, want %q", raw, *called, err, want)
+		}
+	}
+}
+
+func TestRouterPartitionFilterSubjects(t *testing.T) {
+	r, _ := newTestRouter(func(r *Router, to func(string) Handler) {
+		r.Postback(to("plan"), "plan")
+		r.Postback(to("pro"), "plan:pro", "rate:5")
+		r.Optin(to("stop"), "stop")
+	})
+	want := []string{"postback.v1.*.*.=optin.stop.p2", "postback.v1.*.*.plan.*.p2", "postback.v1.*.*.rate.5.p2"}
+	if got := r.PartitionFilterSubjects(2); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	r.AnyPostback(func(context.Context, *Event) error { return nil })
+	if got, want := r.PartitionFilterSubjects(63), []string{"postback.v1.*.*.*.*.p63"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	r, _ = newTestRouter(func(*Router, func(string) Handler) {})
+	if got := r.PartitionFilterSubjects(0); got != nil {
+		t.Errorf("without a handler: got %q", got)
 	}
 }
 
@@ -156,6 +219,11 @@ func TestRouterPanicsAtMistakes(t *testing.T) {
 		"twice":       func(r *Router) { r.Postback(h, "a", "b"); r.Postback(h, "b") },
 		"two for any": func(r *Router) { r.AnyPostback(h); r.AnyPostback(h) },
 		"a context":   func(r *Router) { r.Context("/") },
+		"no form":     func(r *Router) { r.Form(h, KindButton) },
+		"a form":      func(r *Router) { r.Form(h, KindFlow, KindFlow) },
+		"identity":    func(r *Router) { r.Identity(h); r.Identity(h) },
+		"negative":    func(r *Router) { r.PartitionFilterSubjects(-1) },
+		"too high":    func(r *Router) { r.PartitionFilterSubjects(MaxPartitions) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
@@ -186,15 +254,22 @@ func FuzzRouter(f *testing.F) {
 			r.Postback(to("postback"), name)
 			r.Referral(to("referral"), name)
 			r.Optin(to("optin"), name)
+			r.Form(to("form"), KindFlow)
+			r.Identity(to("identity"))
 		})
 		checkAsked := func(e *Event, route Route) {
 			if handled, _ := r.Dispatch(t.Context(), e); !handled {
 				return
 			}
-			subject := route.Subject(DefaultRoot, Messenger, "1")
-			for _, s := range []string{subject, subject + ".p3"} {
-				if !slices.ContainsFunc(r.FilterSubjects(), func(filter string) bool { return matches(filter, s) }) {
-					t.Errorf("%s takes %q, and no filter of %q matches %s", *called, raw, r.FilterSubjects(), s)
+			checkOneFilter(t, *called, r.FilterSubjects(), Subjects{Root: DefaultRoot}.Of(e, route))
+			e.PartitionKey = raw
+			partitioned := Subjects{DefaultRoot, 4}.Of(e, route)
+			checkOneFilter(t, *called, r.FilterSubjects(), partitioned)
+			for n := range 4 {
+				if strings.HasSuffix(partitioned, fmt.Sprint(".p", n)) {
+					checkOneFilter(t, *called, r.PartitionFilterSubjects(n), partitioned)
+				} else if slices.ContainsFunc(r.PartitionFilterSubjects(n), func(f string) bool { return matches(f, partitioned) }) {
+					t.Errorf("%q matches %s", r.PartitionFilterSubjects(n), partitioned)
 				}
 			}
 		}
@@ -204,6 +279,13 @@ func FuzzRouter(f *testing.F) {
 		}
 		checkAsked(e, route)
 		checkAsked(came(KindReferral, raw), RouteReferral(raw))
+		checkAsked(came(KindIdentity, ""), RouteIdentity())
+		for _, kind := range formKinds {
+			e := filled(kind, raw)
+			if e.Data.IsForm() {
+				checkAsked(e, routeForm(kind))
+			}
+		}
 		for _, typ := range []string{"", OptinStop, OptinResume} {
 			e := optin(typ, raw, "")
 			checkAsked(e, RouteOptin(e.Data.Referral))
@@ -212,6 +294,20 @@ func FuzzRouter(f *testing.F) {
 			}
 		}
 	})
+}
+
+// checkOneFilter: the server rejects filters that overlap, so exactly one has to match.
+func checkOneFilter(t *testing.T, handler string, filters []string, subject string) {
+	t.Helper()
+	n := 0
+	for _, filter := range filters {
+		if matches(filter, subject) {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%s handles the event of %s, and %d filters of %q match it", handler, subject, n, filters)
+	}
 }
 
 // matches reports whether a NATS filter matches a subject.

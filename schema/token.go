@@ -24,12 +24,6 @@ const (
 
 var noRoute = Route{Prefix: tokenNone, Action: tokenNone}
 
-// Subject returns the subject <root>.<platform>.<account>.<prefix>.<action>.
-// The account is escaped and never replaced, so each page has its own subjects.
-func (r Route) Subject(root, platform, account string) string {
-	return strings.Join([]string{root, platform, EscapeToken(account), r.Prefix, r.Action}, ".")
-}
-
 // pieceToken returns the token of one piece of a payload (step 5 of the rule).
 func pieceToken(piece string) string {
 	if piece == "" {

@@ -101,8 +101,7 @@ func shortLine(m *stream.Message) []part {
 
 // shortEvent has what a person looks for: when, where, what, and who.
 func shortEvent(m *stream.Message, e *schema.Event) []part {
-	_, route, _ := strings.Cut(m.Subject, "."+schema.EscapeToken(e.Data.Account.ID)+".")
-	parts := []part{{styleDim, e.Time.Format(shortLineTime)}, {"", fmt.Sprintf("%-9s", e.Data.Platform)}, {styleBold, route}, {"", string(e.Data.Kind)}}
+	parts := []part{{styleDim, e.Time.Format(shortLineTime)}, {"", fmt.Sprintf("%-9s", e.Data.Platform)}, {styleBold, routeOf(m.Subject, &e.Data)}, {"", string(e.Data.Kind)}}
 	if e.Data.Channel != schema.ChannelPrimary {
 		parts = append(parts, part{styleWarn, string(e.Data.Channel)})
 	}
@@ -117,6 +116,16 @@ func shortEvent(m *stream.Message, e *schema.Event) []part {
 		who = e.Data.User.Ref
 	}
 	return append(parts, part{styleDim, who})
+}
+
+// routeOf returns prefix and action as they are in the subject, or what names an item that is
+// not a click.
+func routeOf(subject string, d *schema.Data) string {
+	root, below, _ := strings.Cut(subject, "."+d.Platform+"."+schema.EscapeToken(d.Account.ID)+".")
+	if t, ok := schema.ParseSubject(root, subject); ok {
+		return t.Prefix + "." + t.Action
+	}
+	return below
 }
 
 // oneLine returns a message as JSON on one line. One that is not JSON, which only other

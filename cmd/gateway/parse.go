@@ -20,15 +20,15 @@ func newParseCmd() *cobra.Command {
 		Use:   "parse PAYLOAD...",
 		Short: "Show how a payload is parsed and which subject it is published to",
 		Long: "Shows the parts of each payload as they are in the event, and a filter for the subject, with\n" +
-			"* for the platform and the account. Put -- before a payload that begins with a dash.",
+			"* for the platform, the account and a partition. Put -- before a payload that begins with a dash.",
 		Example: "  gateway parse plan:enterprise 'order:{\"id\":7}'",
 		Args:    somePayloads,
 		RunE: func(cmd *cobra.Command, payloads []string) error {
-			s, err := settings.LoadOnly("GATEWAY_SUBJECT_ROOT")
+			s, err := settings.LoadOnly("GATEWAY_SUBJECT_ROOT", "GATEWAY_PARTITIONS")
 			if err != nil {
 				return err
 			}
-			return printParsed(cmd.OutOrStdout(), s.SubjectRoot, payloads, asJSON)
+			return printParsed(cmd.OutOrStdout(), &s, payloads, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
@@ -48,10 +48,14 @@ type parsed struct {
 	Subject string `json:"subject"`
 }
 
-func printParsed(w io.Writer, root string, payloads []string, asJSON bool) error {
+func printParsed(w io.Writer, s *settings.Settings, payloads []string, asJSON bool) error {
 	for i, raw := range payloads {
 		payload, route := schema.ParsePayload(raw)
-		p := parsed{payload, strings.Join([]string{root, "*", "*", route.Prefix, route.Action}, ".")}
+		filter := schema.Tokens{Prefix: route.Prefix, Action: route.Action}
+		if s.Partitions > 0 {
+			filter.Partition = "*"
+		}
+		p := parsed{payload, filter.Filters(s.SubjectRoot)[0]}
 		if err := p.print(w, i == 0, asJSON); err != nil {
 			return err
 		}

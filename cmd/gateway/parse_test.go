@@ -59,6 +59,14 @@ subject  postback.v1.*.*.-x._
 	}
 }
 
+func TestParseWithPartitions(t *testing.T) {
+	setenv(t, env("PARTITIONS", "3"))
+	status, stdout, _ := runGateway("parse", "--json", "a")
+	if want := `{"raw":"a","prefix":"a","subject":"postback.v1.*.*.a._.*"}` + "\n"; status != exitDone || stdout != want {
+		t.Errorf("status %d, got %s, want %s", status, stdout, want)
+	}
+}
+
 func TestParseNeedsTheRootOnly(t *testing.T) {
 	setenv(t, env("SUBJECT_ROOT", "clicks", "LISTEN", "wrong"))
 	status, stdout, _ := runGateway("parse", "--json", "a")

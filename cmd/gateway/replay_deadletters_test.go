@@ -29,7 +29,7 @@ func rejectedOnce(t *testing.T, js jetstream.JetStream, body string) {
 	t.Helper()
 	item := schema.Item{Body: []byte(body), Origin: page("17"), Rejection: schema.Rejection{
 		Reason: schema.ReasonMalformed, Detail: "value/postback is missing", Platform: schema.Messenger, ReceivedAt: time.Now().UTC().Truncate(time.Millisecond)}}
-	m, err := item.Message("postback.v1", 1<<20)
+	m, err := item.Message(schema.Subjects{Root: "postback.v1"}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

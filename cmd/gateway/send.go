@@ -48,7 +48,8 @@ func newSendCmd() *cobra.Command {
 			"directory, so in the directory of a running gateway no flag is needed. Telegram needs\n" +
 			"GATEWAY_TELEGRAM_SECRETS here, too.\n\n" +
 			"Platforms and the kinds of clicks that they have:\n" + kindsHelp() + "\n" +
-			"  Messenger also has test: the sample of the Test button in Meta's dashboard.",
+			"  Messenger also has test: the sample of the Test button in Meta's dashboard.\n" +
+			"  An optin of WhatsApp is an opt-out, or with --ref resume an opt-in again.",
 		Example: "  gateway send --payload plan:enterprise\n" +
 			"  gateway send --platform instagram --kind quick_reply --payload confirm:yes\n" +
 			"  gateway send --kind referral --ref spring_sale\n" +

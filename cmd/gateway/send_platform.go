@@ -146,6 +146,7 @@ func (s *sender) choose(cmd *cobra.Command) (simulate.Platform, error) {
 // The defaults of a click.
 const (
 	samplePayload = "plan:enterprise"
+	sampleForm    = `{"saved_address_id":"address1"}`
 	sampleRef     = "spring_sale"
 )
 
@@ -157,12 +158,31 @@ func (s *sender) fill(cmd *cobra.Command) error {
 		return badUsage(cmd, "--payload %q: the Start button of a bot sends /start, expected --kind %s", c.Payload, schema.KindInlineButton)
 	case c.Kind == schema.KindReferral && isGiven("payload"):
 		return badUsage(cmd, "--payload %q: a referral has none, expected --ref", c.Payload)
+	case c.Kind == schema.KindIdentity && isGiven("payload"):
+		return badUsage(cmd, "--payload %q: the kind %s has none", c.Payload, c.Kind)
+	case c.Kind == schema.KindIdentity:
+	case c.Kind == schema.KindOptin && s.platform == schema.WhatsApp:
+		return s.fillPreference(cmd)
 	case c.Kind == schema.KindReferral && !isGiven("ref"):
 		c.Ref = sampleRef
 	case c.Kind == schema.KindReferral, isGiven("payload"):
 	case c.Kind == schema.KindOptin && (isGiven("ref") || isGiven("user-ref")): // that of a plugin
+	case c.Kind == schema.KindForm:
+		c.Payload = sampleForm
 	default:
 		c.Payload = samplePayload
+	}
+	return nil
+}
+
+// fillPreference completes an opt-out or a renewed opt-in on WhatsApp.
+func (s *sender) fillPreference(cmd *cobra.Command) error {
+	if cmd.Flags().Changed("payload") {
+		return badUsage(cmd, "--payload %q: the kind %s has none, expected --ref %s or --ref %s", s.click.Payload, s.click.Kind, simulate.Stop, simulate.Resume)
+	}
+	s.click.Ref = cmp.Or(s.click.Ref, simulate.Stop)
+	if s.click.Ref != simulate.Stop && s.click.Ref != simulate.Resume {
+		return badUsage(cmd, "--ref %q: expected %s or %s", s.click.Ref, simulate.Stop, simulate.Resume)
 	}
 	return nil
 }

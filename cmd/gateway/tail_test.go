@@ -58,7 +58,7 @@ func TestShortLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &stream.Message{Subject: route.Subject("postback.v1", "messenger", "17"), Data: data}
+	m := &stream.Message{Subject: schema.Subjects{Root: "postback.v1", Partitions: 3}.Of(e, route), Data: data}
 	const plain = `11-28 12:00:00  messenger  plan.enterprise  button  standby  "Evil \x1b[2J"  re…`
 	var out strings.Builder
 	if err := (eventPrinter{to: &out, short: true}).print(m); err != nil || out.String() != plain+"\n" {

@@ -125,7 +125,7 @@ func inEachLanguage(t *testing.T, env []string, test func(t *testing.T, language
 			g := startGateway(t, env...)
 			test(t, language, g, func(example string) *process {
 				args := command(t, dir, example)
-				p := start(t, dir, []string{"NATS_URL=" + g.NATS, "PYTHONDONTWRITEBYTECODE=1"}, args[0], args[1:]...)
+				p := start(t, dir, append(env, "NATS_URL="+g.NATS, "PYTHONDONTWRITEBYTECODE=1"), args[0], args[1:]...)
 				p.expect("ready")
 				return p
 			})
@@ -203,6 +203,56 @@ func TestPoison(t *testing.T) {
 			t.Errorf("tried %d times:\n%s", n, worker.seen.String())
 		}
 	})
+}
+
+// TestOrdered: three processes share what waits for them and what comes, one of them
+// crashes, and each person's clicks are processed once and in their order.
+func TestOrdered(t *testing.T) {
+	env := []string{"GATEWAY_PARTITIONS=3"}
+	inEachLanguage(t, env, func(t *testing.T, language string, g *gateway, run func(string) *process) {
+		g.click("7001", "cart:old")
+		run("ordered").kill() // it has created the consumers
+		people, want := []string{"7001", "7002", "7003", "7004", "7005"}, ""
+		clickAll := func(name string) {
+			for i := range 6 {
+				for _, person := range people {
+					g.click(person, fmt.Sprint("cart:", name, i))
+				}
+				want += fmt.Sprint(" ", name, i)
+			}
+		}
+		clickAll("waiting")
+		first, second, third := run("ordered"), run("ordered"), run("ordered")
+		clickAll("new")
+		third.kill() // an event that it had is delivered again after the AckWait of 30 s
+		clickAll("last")
+		for p := range 3 {
+			g.acknowledged(fmt.Sprintf("cart-%s-p%d", language, p))
+		}
+		for _, person := range people {
+			if got := cart(t, filepath.Join(first.cmd.Dir, "carts", "messenger%3A682498171943165%3A"+person)); got != want {
+				t.Errorf("%s:\ngot  %s\nwant %s", person, got, want)
+			}
+		}
+		if language != "python" { // Ctrl-C is a traceback there
+			first.stop()
+			second.stop()
+		}
+	})
+}
+
+// cart returns the actions in a file of the example.
+func cart(t *testing.T, path string) (actions string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		_, action, _ := strings.Cut(line, " ")
+		actions += " " + action
+	}
+	return actions
 }
 
 // TestKogno: each event reaches the block that docs/kogno.md says, and an event

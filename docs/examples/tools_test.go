@@ -75,7 +75,7 @@ func checkRejects(t *testing.T, script string, validators int) {
 // TestAsyncAPI: the parser accepts the document, and generators make a consumer of it.
 func TestAsyncAPI(t *testing.T) {
 	out := output(t, ".", nil, "node", tool(t, "asyncapi.js"), "../asyncapi.yaml")
-	if want := "receive receiveEvent\nreceive receiveOther\nreceive receiveUnclaimed\nreceive receiveDeadLetter\n"; out != want {
+	if want := "receive receiveEvent\nreceive receivePartitionedEvent\nreceive receiveOther\nreceive receiveUnclaimed\nreceive receiveDeadLetter\n"; out != want {
 		t.Errorf("got %q, want %q", out, want)
 	}
 }

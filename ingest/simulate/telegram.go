@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -12,8 +13,10 @@ import (
 )
 
 // telegramKinds are the kinds of clicks that Telegram has. A button is the Start button of
-// a bot, and a referral is a deep link.
-var telegramKinds = []schema.Kind{schema.KindInlineButton, schema.KindButton, schema.KindReferral}
+// a bot, and a referral is a deep link. The payload of a Mini App is what it sends, and that
+// of an inline result is the result's id.
+var telegramKinds = []schema.Kind{schema.KindInlineButton, schema.KindButton, schema.KindReferral,
+	schema.KindWebApp, schema.KindPayment, schema.KindPaidMedia, schema.KindInlineResult}
 
 // Telegram returns an update with the click. It does not contain the account: the bot's
 // name is in the webhook's path. It panics if Telegram does not have the click's kind.
@@ -25,6 +28,17 @@ func Telegram(c Click) []byte {
 		return c.telegramStart("/start")
 	case schema.KindReferral:
 		return c.telegramStart("/start " + c.Ref)
+	case schema.KindWebApp:
+		return c.telegramMessage(map[string]any{"web_app_data": map[string]any{"data": c.Payload, "button_text": c.Title}})
+	case schema.KindPayment:
+		return c.telegramMessage(map[string]any{"successful_payment": map[string]any{
+			"currency": "XTR", "total_amount": 5, "invoice_payload": c.Payload,
+			"telegram_payment_charge_id": strconv.FormatInt(rand.Int64(), 10), "provider_payment_charge_id": "",
+		}})
+	case schema.KindPaidMedia:
+		return update("purchased_paid_media", map[string]any{"from": c.telegramUser(), "paid_media_payload": c.Payload})
+	case schema.KindInlineResult:
+		return update("chosen_inline_result", map[string]any{"result_id": c.Payload, "from": c.telegramUser(), "query": "plans"})
 	default:
 		panic(fmt.Sprintf("simulate: Telegram has no click of the kind %q", c.Kind))
 	}
@@ -46,10 +60,15 @@ func (c Click) telegramCallback() []byte {
 
 func (c Click) telegramStart(text string) []byte {
 	entity := map[string]any{"type": "bot_command", "offset": 0, "length": len("/start")}
-	return update("message", map[string]any{
+	return c.telegramMessage(map[string]any{"text": text, "entities": []any{entity}})
+}
+
+// telegramMessage returns a message of the person, with this content.
+func (c Click) telegramMessage(content map[string]any) []byte {
+	maps.Copy(content, map[string]any{
 		"message_id": rand.Int32N(1<<30) + 1, "date": c.at().Unix(), "chat": c.telegramChat(), "from": c.telegramUser(),
-		"text": text, "entities": []any{entity},
 	})
+	return update("message", content)
 }
 
 // TelegramRequest returns a POST of an update to the webhook of a bot at base,

@@ -1,8 +1,11 @@
 package simulate
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,18 +14,22 @@ import (
 )
 
 // whatsappKinds are the kinds of clicks that WhatsApp has.
-var whatsappKinds = []schema.Kind{schema.KindButton, schema.KindList, schema.KindTemplateButton, schema.KindFlow, schema.KindReferral}
+var whatsappKinds = []schema.Kind{schema.KindButton, schema.KindList, schema.KindTemplateButton, schema.KindFlow, schema.KindForm, schema.KindReferral,
+	schema.KindOptin, schema.KindCallButton, schema.KindIdentity}
 
-// WhatsApp returns the body of one delivery with one change, which has a message for each
-// click. Account is the phone number id, User the phone number. The payload of a flow is
-// the JSON of its answer; any other text becomes the answer's action. A referral is the
-// first message of a person who tapped an ad, without Payload and Ref. It panics if
-// WhatsApp does not have a click's kind.
+// WhatsApp returns the body of one delivery with an item for each click. Account is the
+// phone number id, User the phone number. The payload of a flow is the JSON of its answer;
+// any other text becomes the answer's action. That of a form is the JSON of a saved
+// address, or its id. A referral is the first message of a person who tapped an ad, without
+// Payload and Ref. An opt-in has the Ref [Stop], the default, or [Resume]. An identity is a new number
+// of the person. It panics if WhatsApp does not have a click's kind.
 func WhatsApp(clicks ...Click) []byte {
-	var messages, contacts []any
+	lists := make(map[string][]any) // by their names, which are those of the changes' fields
+	var contacts []any
 	known := make(map[string]bool)
 	for _, c := range clicks {
-		messages = append(messages, c.whatsappMessage())
+		name, item := c.whatsappItem()
+		lists[name] = append(lists[name], item)
 		if !known[c.User] {
 			known[c.User] = true
 			contacts = append(contacts, map[string]any{
@@ -30,16 +37,43 @@ func WhatsApp(clicks ...Click) []byte {
 			})
 		}
 	}
-	value := map[string]any{
-		"messaging_product": "whatsapp",
-		"metadata":          map[string]any{"display_phone_number": displayNumber, "phone_number_id": clicks[0].Account},
-		"contacts":          contacts, "messages": messages,
+	var changes []any
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		changes = append(changes, map[string]any{"field": name, "value": map[string]any{
+			"messaging_product": "whatsapp",
+			"metadata":          map[string]any{"display_phone_number": displayNumber, "phone_number_id": clicks[0].Account},
+			"contacts":          contacts, name: lists[name],
+		}})
 	}
-	entry := map[string]any{
-		"id": "102290129340398", "time": time.Now().Unix(),
-		"changes": []any{map[string]any{"value": value, "field": "messages"}},
-	}
+	entry := map[string]any{"id": "102290129340398", "time": time.Now().Unix(), "changes": changes}
 	return encode(map[string]any{"object": "whatsapp_business_account", "entry": []any{entry}})
+}
+
+// The Ref of an opt-in on WhatsApp.
+const (
+	Stop   = "stop"   // no marketing messages any more
+	Resume = "resume" // again
+)
+
+// whatsappItem returns the item of a click, and the list that it is in.
+func (c Click) whatsappItem() (list string, item map[string]any) {
+	switch c.Kind {
+	case schema.KindOptin:
+		value := cmp.Or(c.Ref, Stop)
+		// WhatsApp sends seconds and no id: two in one second would be one opt-in.
+		return "user_preferences", map[string]any{
+			"wa_id": c.User, "category": "marketing_messages", "value": value, "timestamp": c.at().UnixMilli(),
+			"detail": "User requested to " + value + " marketing messages",
+		}
+	case schema.KindCallButton:
+		return "calls", map[string]any{
+			"id": c.id("wacid."), "from": c.User, "to": displayNumber, "event": "connect", "direction": "USER_INITIATED",
+			"timestamp": strconv.FormatInt(c.at().Unix(), 10), "cta_payload": c.Payload,
+			"session": map[string]any{"sdp_type": "offer", "sdp": "v=0"},
+		}
+	default:
+		return "messages", c.whatsappMessage()
+	}
 }
 
 func (c Click) whatsappMessage() map[string]any {
@@ -47,7 +81,7 @@ func (c Click) whatsappMessage() map[string]any {
 	message["from"], message["from_user_id"] = c.User, c.scopedID()
 	message["id"] = c.id("wamid.")
 	message["timestamp"] = strconv.FormatInt(c.at().Unix(), 10)
-	if message["referral"] == nil {
+	if message["referral"] == nil && message["system"] == nil {
 		message["context"] = map[string]any{"from": displayNumber, "id": "wamid.HBgLMTQxMjU1NTA4MjkVAgASGBQzQUNCNjk5RDUwNUZGMUZEM0VBRAA="}
 	}
 	return message
@@ -64,6 +98,12 @@ func (c Click) whatsappContent() map[string]any {
 		return map[string]any{"type": "button", "button": map[string]any{"payload": c.Payload, "text": c.Title}}
 	case schema.KindFlow:
 		return interactive("nfm_reply", map[string]any{"name": "flow", "body": "Sent", "response_json": c.flowAnswer()})
+	case schema.KindForm:
+		return interactive("nfm_reply", map[string]any{"name": "address_message", "body": "Sheena Nelson", "response_json": c.formAnswer()})
+	case schema.KindIdentity:
+		return map[string]any{"type": "system", "system": map[string]any{
+			"type": "user_changed_number", "wa_id": newNumber, "body": "User Sheena Nelson changed from " + c.User + " to " + newNumber,
+		}}
 	case schema.KindReferral:
 		return map[string]any{"type": "text", "text": map[string]any{"body": "Hello! Can I get more info on this?"}, "referral": whatsappAd()}
 	default:
@@ -85,15 +125,25 @@ func interactive(kind string, reply map[string]any) map[string]any {
 }
 
 func (c Click) flowAnswer() string {
+	return c.answer(map[string]any{"flow_token": "unused", "action": c.Payload})
+}
+
+func (c Click) formAnswer() string { return c.answer(map[string]any{"saved_address_id": c.Payload}) }
+
+// answer returns the payload if it is an object of JSON, else the other object.
+func (c Click) answer(other map[string]any) string {
 	if strings.HasPrefix(c.Payload, "{") && json.Valid([]byte(c.Payload)) {
 		return c.Payload
 	}
-	answer, _ := json.Marshal(map[string]any{"flow_token": "unused", "action": c.Payload}) // strings cannot fail
+	answer, _ := json.Marshal(other) // strings cannot fail
 	return string(answer)
 }
 
 // displayNumber is the business's phone number as people see it.
 const displayNumber = "15550783881"
+
+// newNumber is that of a person whose number has changed.
+const newNumber = "16505559876"
 
 // scopedID is the business-scoped user id, which WhatsApp sends next to the number.
 func (c Click) scopedID() string { return "US." + c.User }

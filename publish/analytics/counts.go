@@ -5,13 +5,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/stream"
+	"github.com/postback-gateway/gateway/schema"
 )
 
 // Fields are what events can be counted by: tokens of their subject, in its order.
@@ -96,14 +96,14 @@ func (c *counter) fromState(ctx context.Context, link *natsconn.Link, cfg stream
 }
 
 func (c *counter) add(subject string, events uint64) {
-	tokens := strings.Split(strings.TrimPrefix(subject, c.root+"."), ".")
-	if len(tokens) < len(Fields) {
+	tokens, ok := schema.ParseSubject(c.root, subject)
+	if !ok {
 		return // another program's
 	}
-	var key Count
+	key := Count{Platform: tokens.Platform, Account: tokens.Account, Prefix: tokens.Prefix, Action: tokens.Action}
 	for i, value := range []*string{&key.Platform, &key.Account, &key.Prefix, &key.Action} {
-		if c.by[i] {
-			*value = tokens[i]
+		if !c.by[i] {
+			*value = ""
 		}
 	}
 	c.total += events

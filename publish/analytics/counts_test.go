@@ -14,11 +14,11 @@ import (
 	"github.com/postback-gateway/gateway/schema"
 )
 
-// store opens an embedded store with these events.
+// store opens an embedded store with these events, on subjects with and without partitions.
 func store(t *testing.T, items ...schema.Item) (*natsconn.Link, stream.Settings) {
 	t.Helper()
 	cfg := publishtest.EmbeddedConfig(t)
-	publishtest.Publish(t, publishtest.Open(t, cfg), items...)
+	publishtest.PublishPartitioned(t, cfg, items...)
 	js := natstest.JetStream(t, "", publishtest.InProcess(cfg))
 	return &natsconn.Link{NC: js.Conn(), JS: js}, cfg.Settings
 }

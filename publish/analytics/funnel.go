@@ -82,13 +82,9 @@ const (
 )
 
 func newFunnel(cfg stream.Settings, q FunnelQuery) *funnel {
-	account := "*"
-	if q.Account != "" {
-		account = schema.EscapeToken(q.Account)
-	}
 	f := &funnel{query: q, base: time.Now().Add(-epoch), people: newPeople(len(q.Steps))}
 	for _, step := range q.Steps {
-		f.steps = append(f.steps, stream.Selection{Spec: stream.Events, Filters: cfg.PayloadFilters("*", account, step)})
+		f.steps = append(f.steps, stream.Selection{Spec: stream.Events, Filters: cfg.PayloadFilters(schema.EscapeToken(q.Account), step)})
 	}
 	return f
 }

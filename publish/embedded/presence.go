@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -28,6 +29,7 @@ type presence struct {
 	dir     string                                         // of the streams
 	created func() (streams map[string]time.Time, ok bool) // asks the server; not ok while it has no streams to tell of
 
+	begun   atomic.Uint64 // checks, written with mu held
 	mu      sync.Mutex
 	streams map[string]*streamFiles
 	top     unchanged
@@ -63,10 +65,17 @@ const (
 const removable = runtime.GOOS != "windows"
 
 // check returns an error if what was written before the call is not where a restart
-// looks for it. The error is final.
+// looks for it. The error is final. A check serves all callers that came before it began:
+// those whose messages were acknowledged together come here first.
 func (p *presence) check() error {
+	begun := p.begun.Load()
+	runtime.Gosched()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.begun.Load() > begun {
+		return p.err
+	}
+	p.begun.Add(1)
 	if p.err != nil || p.isUnchanged() || !removable {
 		return p.err
 	}
@@ -273,7 +282,8 @@ func (s *Server) createdStreams() (map[string]time.Time, bool) {
 func (s *Server) CheckStore() error {
 	err := s.presence.check()
 	if err != nil {
-		s.failed.Store(&err)
+		failed := err // only a failure needs memory of its own
+		s.failed.Store(&failed)
 	}
 	return err
 }

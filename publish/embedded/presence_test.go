@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,6 +105,43 @@ func TestStoreReplacedWithoutTraffic(t *testing.T) {
 	case <-s.Err():
 	case <-time.After(20 * time.Second):
 		t.Error("nobody is told within 20s")
+	}
+}
+
+// TestCheckAmongOthers: whoever checks after the loss is told so, although other checks
+// run that began before it.
+func TestCheckAmongOthers(t *testing.T) {
+	for range 2 {
+		store := t.TempDir()
+		p := newPresence(store, func() (map[string]time.Time, bool) { return map[string]time.Time{"S": {}}, true })
+		messages := filepath.Join(p.dir, "S", messagesDir)
+		if err := os.MkdirAll(messages, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(blockPath(messages, 1), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.check(); err != nil {
+			t.Fatal(err)
+		}
+		var others sync.WaitGroup
+		var stop atomic.Bool
+		for range 4 {
+			others.Go(func() {
+				for !stop.Load() {
+					_ = p.check()
+				}
+			})
+		}
+		if err := os.RemoveAll(p.dir); err != nil {
+			t.Fatal(err)
+		}
+		if p.check() == nil {
+			t.Error("a check after the loss found nothing")
+		}
+		stop.Store(true)
+		others.Wait()
+		p.close()
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/postback-gateway/gateway/publish/erase"
 	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/publish/publishtest"
 	"github.com/postback-gateway/gateway/publish/relay"
 	"github.com/postback-gateway/gateway/publish/stream"
 	"github.com/postback-gateway/gateway/schema"
@@ -95,7 +96,7 @@ func mustForget(t testing.TB, nc *nats.Conn, e erase.Request) []erase.Result {
 
 func TestForgetFindsEveryId(t *testing.T) {
 	cfg := embeddedConfig(t)
-	mustPublish(t, mustOpen(t, cfg), people()...)
+	publishtest.PublishPartitioned(t, cfg, people()...)
 	js := natstest.JetStream(t, "", inProcess(cfg))
 	before := held(t, js, "POSTBACKS")
 	for _, test := range []struct {

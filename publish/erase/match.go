@@ -23,15 +23,7 @@ type Person struct {
 func (p *Person) filters(cfg *stream.Settings, spec *stream.Spec) []string {
 	root := spec.Prefix + cfg.Root
 	if !spec.DeadLetters {
-		account := "*"
-		if p.Account != "" {
-			account = schema.EscapeToken(p.Account)
-		}
-		tokens := []string{root, p.Platform, account, "*", "*"}
-		if spec == stream.Others {
-			tokens = tokens[:4]
-		}
-		return []string{strings.Join(tokens, ".")}
+		return schema.Tokens{Platform: p.Platform, Account: schema.EscapeToken(p.Account)}.Filters(root)
 	}
 	filters := []string{root + "." + p.Platform + ".*"}
 	if schema.WebhookOf(p.Platform) == schema.UnknownPlatform {

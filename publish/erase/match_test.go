@@ -44,7 +44,7 @@ func TestForgetFindsIdsInDeadLetters(t *testing.T) {
 		{`1001` + strings.Repeat(" ", 1<<20) + `2`, "1001", true},
 	} {
 		item := letter(schema.Messenger, test.body)
-		m, err := item.Message("postback.v1", 1<<20)
+		m, err := item.Message(schema.Subjects{Root: schema.DefaultRoot}, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +65,7 @@ func (contacts) Envelope() schema.Envelope {
 func TestForgetFindsIdsAroundDeadLetters(t *testing.T) {
 	item := letter(schema.WhatsApp, `{"type":"button"}`)
 	item.Origin = contacts{}
-	m, err := item.Message("postback.v1", 1<<20)
+	m, err := item.Message(schema.Subjects{Root: "postback.v1"}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

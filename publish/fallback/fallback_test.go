@@ -106,6 +106,20 @@ func TestFallback(t *testing.T) {
 	f.want(f.post("plan", "order"), "plan")
 }
 
+// TestFallbackWithPartitions: a consumer of one partition of a prefix does not claim the
+// others, and one of all events of a partition claims none.
+func TestFallbackWithPartitions(t *testing.T) {
+	cfg := embeddedConfig(t)
+	cfg.Partitions = 3 // all events of this test are in p0
+	f := startFallback(t, cfg)
+	f.consumer(jetstream.ConsumerConfig{Durable: "archive", FilterSubjects: []string{"postback.v1.*.*.*.*.*"}})
+	f.consumer(jetstream.ConsumerConfig{Durable: "archive0", FilterSubjects: []string{"postback.v1.*.*.*.*.p0"}})
+	f.consumer(jetstream.ConsumerConfig{Durable: "plan0", FilterSubjects: []string{"postback.v1.*.*.plan.*.p0"}})
+	f.consumer(jetstream.ConsumerConfig{Durable: "order1", FilterSubjects: []string{"postback.v1.*.*.order.*.p1"}})
+	f.consumer(jetstream.ConsumerConfig{Durable: "rate", FilterSubjects: []string{"postback.v1.*.*.rate.>"}})
+	f.want(f.post("plan", "order", "rate", "other"), "order.x.p0", "other.x.p0")
+}
+
 // TestFallbackOnce: the event itself, with its id, and not again after a restart
 // or by a second gateway.
 func TestFallbackOnce(t *testing.T) {

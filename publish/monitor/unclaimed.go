@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/stream"
+	"github.com/postback-gateway/gateway/schema"
 )
 
 // Filters are those by which the consumers of a stream receive a part of its events. A
@@ -23,19 +25,27 @@ type Filters []string
 // ConsumerFilters lists the filters of a stream's consumers, or of its durable ones.
 func ConsumerFilters(ctx context.Context, s jetstream.Stream, root string, durable bool) (Filters, error) {
 	var all Filters
-	everything := root + ".*.*.*.*" // every event's subject has this form
 	list := s.ListConsumers(ctx)
 	for c := range list.Info() {
 		if durable && c.Config.Durable == "" || c.Config.Metadata[stream.InspectMetadata] != "" {
 			continue
 		}
 		for _, filter := range filters(&c.Config) {
-			if !server.SubjectMatchesFilter(everything, filter) {
+			if !SelectsAll(root, filter) {
 				all = append(all, filter)
 			}
 		}
 	}
 	return all, list.Err()
+}
+
+// SelectsAll reports whether a filter matches every event, or every event of a partition.
+func SelectsAll(root, filter string) bool {
+	all := schema.Tokens{Action: "*"}.Filters(root)
+	if last := filter[strings.LastIndexByte(filter, '.')+1:]; schema.IsPartition(last) {
+		all = append(all, schema.Tokens{Partition: last}.Filters(root)...)
+	}
+	return slices.ContainsFunc(all, func(events string) bool { return server.SubjectMatchesFilter(events, filter) })
 }
 
 // Match reports whether a consumer receives the subject.

@@ -159,7 +159,7 @@ func Publish(t testing.TB, p *publish.Publisher, items ...schema.Item) []schema.
 		t.Fatalf("Publish: %v", err)
 	}
 	for i := range items {
-		m, err := items[i].Message("postback.v1", 1<<20)
+		m, err := items[i].Message(schema.Subjects{Root: schema.DefaultRoot}, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,10 +170,22 @@ func Publish(t testing.TB, p *publish.Publisher, items ...schema.Item) []schema.
 	return outcomes
 }
 
+// PublishPartitioned stores the items in their order, as a gateway does whose number of
+// partitions changes: none at first, then 3, then 5.
+func PublishPartitioned(t testing.TB, cfg publish.Config, items ...schema.Item) {
+	t.Helper()
+	third := (len(items) + 2) / 3
+	for _, cfg.Partitions = range []int{0, 3, 5} {
+		n := min(third, len(items))
+		Publish(t, Open(t, cfg), items[:n]...)
+		items = items[n:]
+	}
+}
+
 // PublishForeign has another program publish an event, with headers of its own.
 func PublishForeign(t testing.TB, js jetstream.JetStream, item schema.Item, header nats.Header) {
 	t.Helper()
-	m, err := item.Message("postback.v1", 1<<20)
+	m, err := item.Message(schema.Subjects{Root: schema.DefaultRoot}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +237,7 @@ func IDs(t testing.TB, items []schema.Item) []string {
 	t.Helper()
 	var ids []string
 	for i := range items {
-		m, err := items[i].Message("postback.v1", 1<<20)
+		m, err := items[i].Message(schema.Subjects{Root: schema.DefaultRoot}, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -71,11 +71,12 @@ func parse(d *schema.DeadLetter) ([]schema.Item, error) {
 func (s *setup) store(letters ...schema.Item) {
 	s.t.Helper()
 	for _, item := range letters {
-		m, err := item.Message("postback.v1", 4096)
+		m, err := item.Message(s.Streams.EventSubjects(), 4096)
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		entry := s.Streams.Entry(&m)
+		var entry stream.Entry
+		s.Streams.Fill(&entry, &m)
 		if _, err := s.js.PublishMsg(s.t.Context(), entry.Msg); err != nil {
 			s.t.Fatal(err)
 		}
@@ -159,7 +160,7 @@ func TestDeadLettersSelected(t *testing.T) {
 	s := newSetup(t)
 	s.store(letter(schema.ReasonMalformed, time.Now(), "a x"), letter(schema.ReasonNotJSON, time.Now(), "b x"), letter(schema.ReasonMalformed, time.Now(), "c x"))
 	b := letter(schema.ReasonNotJSON, time.Now(), "b x")
-	m, err := b.Message("postback.v1", 4096)
+	m, err := b.Message(s.Streams.EventSubjects(), 4096)
 	if err != nil {
 		t.Fatal(err)
 	}

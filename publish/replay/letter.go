@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -63,7 +64,7 @@ func (r *replaying) read(m *stream.Message, d *schema.DeadLetter) ([]schema.Item
 func (r *replaying) events(items []schema.Item) (events []schema.Item, result Result, err error) {
 	result = Stored
 	for i := range items {
-		message, err := items[i].Message(r.Streams.Root, r.limit)
+		message, err := items[i].Message(r.Streams.EventSubjects(), r.limit)
 		switch {
 		case err != nil:
 			return nil, Unusable, err
@@ -118,7 +119,7 @@ func (r *replaying) publish(ctx context.Context, l *Letter, items []schema.Item,
 			missing = append(missing, items[i])
 			continue
 		}
-		message, err := items[i].Message(r.Streams.Root, r.limit)
+		message, err := items[i].Message(r.Streams.EventSubjects(), r.limit)
 		if err != nil {
 			return err
 		}
@@ -151,6 +152,15 @@ func (r *replaying) publish(ctx context.Context, l *Letter, items []schema.Item,
 	return nil
 }
 
+// withAnyPartition returns filters of an event's subject: the partitions may have changed.
+func withAnyPartition(subject string) []string {
+	last := strings.LastIndexByte(subject, '.')
+	if schema.IsPartition(subject[last+1:]) {
+		return []string{subject[:last], subject[:last] + ".>"}
+	}
+	return []string{subject, subject + ".>"}
+}
+
 // clockDifference is that between the clocks of the gateway and the NATS servers.
 const clockDifference = time.Minute
 
@@ -163,7 +173,7 @@ func (r *replaying) isStored(ctx context.Context, m *schema.Message, received ti
 	found := false
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	scan := analytics.Scan{Stream: r.Streams.Name(r.Streams.SpecOf(m.Subject)), Filters: []string{m.Subject}, Since: received.Add(-clockDifference), HeadersOnly: true}
+	scan := analytics.Scan{Stream: r.Streams.Name(r.Streams.SpecOf(m.Subject)), Filters: withAnyPartition(m.Subject), Since: received.Add(-clockDifference), HeadersOnly: true}
 	err := scan.Run(ctx, r.link, func(e *stream.Message) {
 		if e.Header.Get(jetstream.MsgIDHeader) == m.ID {
 			found = true

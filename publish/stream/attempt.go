@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,31 +17,52 @@ type attempt struct {
 	acks      *acks
 	entries   []Entry
 	responses chan response // has room for all
-	err       error         // a final one if there was one, else the first
+	timeout   *time.Timer
+	err       error // a final one if there was one, else the first
 }
 
-// run returns when there is a response for each entry that was sent, or when ctx ends or
-// the server has not responded in time.
-func (a *attempt) run(ctx context.Context) {
-	sent := a.send(ctx)
-	timeout := time.NewTimer(a.sender.AckTimeout)
-	defer timeout.Stop()
-	for sent > 0 {
+// attempts are reused if nothing failed: then no other response can arrive.
+var attempts = sync.Pool{New: func() any { return &attempt{responses: make(chan response, 1), timeout: time.NewTimer(0)} }}
+
+// attemptOnce publishes what is not acknowledged yet, in order, and collects the
+// acknowledgements. It returns a final error if there was one, else the first.
+func attemptOnce(ctx context.Context, s *Sender, acks *acks, entries []Entry) error {
+	a := attempts.Get().(*attempt)
+	a.sender, a.acks, a.entries, a.err = s, acks, entries, nil
+	if cap(a.responses) < len(entries) {
+		a.responses = make(chan response, len(entries))
+	}
+	a.timeout.Reset(s.AckTimeout)
+	complete := a.run(ctx)
+	a.timeout.Stop()
+	a.sender, a.acks, a.entries = nil, nil, nil
+	err := a.err
+	if complete && err == nil {
+		attempts.Put(a)
+	}
+	return err
+}
+
+// run returns true when there is a response for each entry that was sent. It returns false
+// when ctx ends or the server has not responded in time.
+func (a *attempt) run(ctx context.Context) (complete bool) {
+	for sent := a.send(ctx); sent > 0; {
 		select {
 		case r := <-a.responses:
 			a.receive(&r)
 			sent--
-		case <-timeout.C:
+		case <-a.timeout.C:
 			if !a.acks.queued(a.firstNumber(), a.sender.AckTimeout) {
 				a.abandon(jetstream.ErrAsyncPublishTimeout)
-				return
+				return false
 			}
-			timeout.Reset(a.sender.AckTimeout)
+			a.timeout.Reset(a.sender.AckTimeout)
 		case <-ctx.Done():
 			a.abandon(ctx.Err())
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // send stops at the first entry that cannot be sent, so that they keep their order. It

@@ -27,15 +27,17 @@ type Entry struct {
 	uncertain bool   // an attempt got no response: it may have stored the message
 }
 
-// Entry returns the entry of an encoded item.
-func (s *Settings) Entry(m *schema.Message) Entry {
-	values := []string{m.ID, m.ContentType}
-	header := nats.Header{jetstream.MsgIDHeader: values[:1:1], contentTypeHeader: values[1:]}
-	maps.Copy(header, m.Header)
-	return Entry{
-		Msg:    &nats.Msg{Subject: m.Subject, Header: header, Data: m.Data},
-		Stream: s.Name(s.SpecOf(m.Subject)), Reason: m.DeadLetter, Outcome: schema.Failed,
+// Fill makes e the entry of an encoded item. An entry that was filled before lends its
+// message, which nobody may use any more.
+func (s *Settings) Fill(e *Entry, m *schema.Message) {
+	msg := e.Msg
+	if msg == nil || len(msg.Header) != 2 { // with further headers
+		msg = &nats.Msg{Header: nats.Header{jetstream.MsgIDHeader: {""}, contentTypeHeader: {""}}}
 	}
+	msg.Header[jetstream.MsgIDHeader][0], msg.Header[contentTypeHeader][0] = m.ID, m.ContentType
+	maps.Copy(msg.Header, m.Header)
+	msg.Subject, msg.Data = m.Subject, m.Data
+	*e = Entry{Msg: msg, Stream: s.Name(s.SpecOf(m.Subject)), Reason: m.DeadLetter, Outcome: schema.Failed}
 }
 
 // size is what the server counts against max_payload, in bytes: header and body.
@@ -56,6 +58,9 @@ func publishError(err error) error {
 // respond records the response to the attempt.
 func (e *Entry) respond(r *response) error {
 	e.number = 0
+	if r.msg != nil && usualAck(r.msg.Data, e.Stream) {
+		return e.acknowledged(&jetstream.PubAck{Stream: e.Stream})
+	}
 	ack, err := r.ack()
 	if err != nil {
 		return e.failed(err)

@@ -62,11 +62,12 @@ const callersTrace = "4bf92f3577b34da6a3ce929d0e0e4736"
 func TestTraceOfWhatIsMadeSmaller(t *testing.T) {
 	cfg := Settings{Root: "postback.v1", Stream: "POSTBACKS"}
 	item := clickOf(t, strings.Repeat("x", 4000))
-	encoded, err := item.Message(cfg.Root, 1<<20)
+	encoded, err := item.Message(cfg.EventSubjects(), 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := cfg.Entry(&encoded)
+	var m Entry
+	cfg.Fill(&m, &encoded)
 	m.Msg.Header["traceparent"] = []string{"00-" + callersTrace + "-00f067aa0ba902b7-01"}
 	m.Msg.Header["tracestate"] = []string{"a=" + strings.Repeat("x", MaxTraceState-2)}
 	const limit = 3000

@@ -24,7 +24,7 @@ func (s *Settings) Select(text string) (Selection, error) {
 		return Selection{Spec: Events}, nil
 	}
 	if !s.isSubject(text) {
-		return Selection{Events, s.PayloadFilters("*", "*", text)}, nil
+		return Selection{Events, s.PayloadFilters("", text)}, nil
 	}
 	if !server.IsValidSubject(text) {
 		return Selection{}, fmt.Errorf("%q is not a subject filter: expected tokens joined by dots, such as %s.*.*.plan.>", text, s.Root)
@@ -51,31 +51,27 @@ func (s *Settings) isSubject(text string) bool {
 	})
 }
 
-// forms are the filters of all subjects that a stream's messages can have. Partitions add
-// a token to those of events.
+// forms are the filters of all subjects that a stream's messages can have.
 func (s *Settings) forms(spec *Spec) []string {
 	if spec == Events || spec == Unclaimed {
-		all := spec.Prefix + s.Root + ".*.*.*.*"
-		return []string{all, all + ".*"}
+		return schema.Tokens{Action: "*"}.Filters(spec.Prefix + s.Root)
 	}
 	return s.Subjects(spec)
 }
 
 // PayloadFilters returns the filters of the clicks with a payload. A payload without an
 // action selects all actions. The reserved prefixes, such as =referral, are taken as they
-// are. platform and account are tokens or *.
-func (s *Settings) PayloadFilters(platform, account, payload string) []string {
+// are. account is a token; empty for all accounts.
+func (s *Settings) PayloadFilters(account, payload string) []string {
 	parsed, route := schema.ParsePayload(payload)
-	if strings.HasPrefix(payload, "=") {
-		route.Prefix, parsed.Action, _ = strings.Cut(payload, ".")
-		route.Action = parsed.Action
+	t := schema.Tokens{Account: account, Prefix: route.Prefix}
+	switch {
+	case strings.HasPrefix(payload, "="):
+		t.Prefix, t.Action, _ = strings.Cut(payload, ".")
+	case parsed.Action != "":
+		t.Action = route.Action
 	}
-	prefix := strings.Join([]string{s.Root, platform, account, route.Prefix}, ".")
-	if parsed.Action == "" {
-		return []string{prefix + ".>"}
-	}
-	action := prefix + "." + route.Action
-	return []string{action, action + ".>"} // with a partition
+	return t.Filters(s.Root)
 }
 
 // Simplify drops filters that another one covers: a consumer rejects filters that overlap.

@@ -48,7 +48,8 @@ func (e *Entry) Fit(s *Settings, limit int) error {
 	trace := traceHeadersOf(e.Msg.Header)
 	small, err := e.shrink(s, limit-trace.Room(), taken)
 	if err == nil {
-		*e = s.Entry(&small)
+		*e = Entry{}
+		s.Fill(e, &small)
 		trace.AddTo(e.Msg.Header)
 	}
 	return err
@@ -84,5 +85,5 @@ func (e *Entry) shrink(s *Settings, limit int, taken bool) (schema.Message, erro
 		Detail: fmt.Sprintf("message %.100q on subject %.100q takes %d bytes with its header; expected at most %d on a subject that stream %s captures",
 			id, e.Msg.Subject, e.size(), limit, e.Stream),
 	}}
-	return foreign.Message(s.Root, limit)
+	return foreign.Message(s.EventSubjects(), limit)
 }

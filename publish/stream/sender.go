@@ -78,12 +78,11 @@ func (s *Sender) attempt(ctx context.Context, link *natsconn.Link, entries []Ent
 	if err != nil {
 		return publishError(err)
 	}
-	a := attempt{sender: s, acks: acks, entries: entries, responses: make(chan response, len(entries))}
-	a.run(ctx)
-	if errors.Is(a.err, jetstream.ErrNoStreamResponse) {
+	err = attemptOnce(ctx, s, acks, entries)
+	if errors.Is(err, jetstream.ErrNoStreamResponse) {
 		s.Conn.Wake() // the stream may have been deleted: then it is created again
 	}
-	return a.err
+	return err
 }
 
 // noStream is the name of no stream: names of streams have no dots.

@@ -74,6 +74,8 @@ const (
 type Settings struct {
 	// Root is the first part of the events' subjects.
 	Root string
+	// Partitions is the number of partitions in the events' subjects; 0: they have none.
+	Partitions int
 	// Stream is the name of the events' stream.
 	Stream string
 	// Replicas is their number. 0: 3 if the servers form a JetStream cluster of at least
@@ -108,6 +110,8 @@ func (s *Settings) Check() error {
 	switch {
 	case !server.IsValidLiteralSubject(s.Root):
 		return natsconn.Errorf("Root", "%q is not a subject: expected tokens joined by dots, such as postback.v1", s.Root)
+	case s.Partitions < 0 || s.Partitions > schema.MaxPartitions:
+		return natsconn.Errorf("Partitions", "%d is out of range: expected 0 to %d", s.Partitions, schema.MaxPartitions)
 	case s.Stream == "" || strings.ContainsAny(s.Stream, " \t\r\n.*>/\\"):
 		return natsconn.Errorf("Stream", "%q is not a name of a stream: expected no white space and none of . * > / \\", s.Stream)
 	case s.MaxBytes > 0 && s.MaxBytes < MinBytes:
@@ -115,6 +119,11 @@ func (s *Settings) Check() error {
 	default:
 		return nil
 	}
+}
+
+// EventSubjects returns the form of the events' subjects.
+func (s *Settings) EventSubjects() schema.Subjects {
+	return schema.Subjects{Root: s.Root, Partitions: s.Partitions}
 }
 
 // Name returns the name of a stream.

@@ -92,7 +92,7 @@ func Event(t testing.TB, data []byte) {
 }
 
 var subject = regexp.MustCompile(`^([A-Za-z0-9_-]+\.)+(` + strings.Join(schema.PlatformNames(), "|") + `)\.` +
-	accountToken + `\.` + payloadToken + `\.` + payloadToken + `$`)
+	accountToken + `\.` + payloadToken + `\.` + payloadToken + `(\.p([0-9]|[1-5][0-9]|6[0-3]))?$`)
 
 var otherSubject = regexp.MustCompile(`^other\.([A-Za-z0-9_-]+\.)+(` + strings.Join(schema.PlatformNames(), "|") + "|" + schema.UnknownPlatform + `)\.` +
 	accountToken + `\.` + payloadToken + `$`)

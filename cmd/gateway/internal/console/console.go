@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/postback-gateway/gateway/publish/replay"
+	"github.com/postback-gateway/gateway/schema"
 )
 
 // Config is what the console needs of the gateway. All fields are required unless they
@@ -24,9 +25,10 @@ type Config struct {
 	// Ready returns why no event can be stored now, or nil.
 	Ready func(context.Context) error
 
-	Root, Stream string // of the subjects; of the events
-	Webhook      string // base URL of the public listener
-	NATS         string // URL for consumers; may be empty
+	Subjects schema.Subjects // of the events
+	Stream   string
+	Webhook  string // base URL of the public listener
+	NATS     string // URL for consumers; may be empty
 	// VerifyToken says where the verify token is, not what it is.
 	VerifyToken string
 	// Bots are the configured Telegram bots.

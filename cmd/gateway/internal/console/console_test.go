@@ -52,7 +52,7 @@ type testConsole struct {
 
 func newTestConsole(t *testing.T) *testConsole {
 	t.Helper()
-	c := &testConsole{T: t, ring: NewRing("postback.v1"), log: new(bytes.Buffer)}
+	c := &testConsole{T: t, ring: NewRing(schema.Subjects{Root: "postback.v1"}), log: new(bytes.Buffer)}
 	metrics := prometheus.NewRegistry()
 	var err error
 	c.webhooks, err = ingest.New(ingest.Config{
@@ -65,7 +65,7 @@ func newTestConsole(t *testing.T) *testConsole {
 	}
 	c.Server = httptest.NewServer(New(c.ring, Config{
 		Version: "v", Log: slog.New(slog.NewTextHandler(c.log, nil)), Metrics: metrics,
-		Ready: func(context.Context) error { return nil }, Root: "postback.v1", Stream: "POSTBACKS",
+		Ready: func(context.Context) error { return nil }, Subjects: schema.Subjects{Root: "postback.v1"}, Stream: "POSTBACKS",
 		Webhook: "http://gateway", VerifyToken: "data/verify-token", Post: c.webhooks,
 		Bots:   func() []string { return []string{testBot} },
 		Replay: &replay.Gateway{Link: func() (*natsconn.Link, error) { return nil, errors.New("there is no store in this test") }},

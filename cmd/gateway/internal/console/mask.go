@@ -78,7 +78,7 @@ func isPersonal(payload string) bool { return personal.MatchString(payload) }
 
 // isForm reports whether the payload is what the person filled in.
 func isForm(kind schema.Kind) bool {
-	return kind == schema.KindFlow || kind == "form" || kind == "web_app"
+	return kind == schema.KindFlow || kind == schema.KindForm || kind == schema.KindWebApp
 }
 
 // masker prints JSON for a reader: indented, secrets hidden, and what is personal masked

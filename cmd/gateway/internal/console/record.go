@@ -72,7 +72,7 @@ type summary struct {
 	Micros   int64     `json:"us"`
 }
 
-func newRecord(o *ingest.Observation, root string) *record {
+func newRecord(o *ingest.Observation, subjects schema.Subjects) *record {
 	r := &record{
 		summary: summary{
 			At: o.Received, Platform: o.Platform, Account: cut(o.Account), Items: len(o.Items) + o.Ignored,
@@ -97,7 +97,7 @@ func newRecord(o *ingest.Observation, root string) *record {
 	r.Steps = steps(&o.Steps)
 	r.size = 2<<10 + len(r.Body) + len(r.Response)
 	for i := range o.Items[:min(len(o.Items), maxItems)] {
-		r.addItem(&o.Items[i], outcomeAt(o.Outcomes, i), root)
+		r.addItem(&o.Items[i], outcomeAt(o.Outcomes, i), subjects)
 	}
 	r.Text = r.describe(o)
 	return r
@@ -123,9 +123,9 @@ func outcomeAt(outcomes []schema.Outcome, i int) schema.Outcome {
 	return schema.Failed
 }
 
-func (r *record) addItem(item *schema.Item, outcome schema.Outcome, root string) {
+func (r *record) addItem(item *schema.Item, outcome schema.Outcome, subjects schema.Subjects) {
 	kept := recordItem{Outcome: outcome, Item: append([]byte(nil), item.Body[:min(len(item.Body), maxBody)]...)}
-	if m, err := item.Message(root, maxEvent); err == nil {
+	if m, err := item.Message(subjects, maxEvent); err == nil {
 		kept.Subject, kept.Event, kept.Reason = m.Subject, m.Data, m.DeadLetter
 	}
 	if e := item.Event; e != nil {

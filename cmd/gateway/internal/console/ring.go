@@ -9,6 +9,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/postback-gateway/gateway/ingest"
+	"github.com/postback-gateway/gateway/schema"
 )
 
 const (
@@ -24,7 +25,7 @@ const (
 // Ring has the last deliveries. It takes them only while somebody looks, and counts
 // rejections always. It implements [ingest.Observer].
 type Ring struct {
-	root     string
+	subjects schema.Subjects
 	watchers atomic.Int32
 	missed   atomic.Int64 // deliveries that were not taken because there were too many
 	tally    tally
@@ -41,10 +42,10 @@ type Ring struct {
 
 var _ ingest.Observer = (*Ring)(nil)
 
-// NewRing returns an empty ring. root is the root of the subjects.
-func NewRing(root string) *Ring {
+// NewRing returns an empty ring. subjects is the form of the events' subjects.
+func NewRing(subjects schema.Subjects) *Ring {
 	return &Ring{
-		root: root, tally: newTally(), next: 1, changed: make(chan struct{}),
+		subjects: subjects, tally: newTally(), next: 1, changed: make(chan struct{}),
 		accepted: rate.NewLimiter(sampledPerSecond, sampledPerSecond),
 		rejected: rate.NewLimiter(rejectedPerSecond, rejectedPerSecond),
 	}
@@ -75,7 +76,7 @@ func (r *Ring) Observe(o *ingest.Observation) {
 	case !limit.Allow():
 		r.missed.Add(1)
 	default:
-		r.add(newRecord(o, r.root))
+		r.add(newRecord(o, r.subjects))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postback-gateway/gateway/ingest"
+	"github.com/postback-gateway/gateway/schema"
 )
 
 func observed(reason string, size int) *ingest.Observation {
@@ -19,7 +20,7 @@ func observed(reason string, size int) *ingest.Observation {
 // TestRingIsBounded: by number, by memory and by rate; rejected deliveries are not lost
 // among accepted ones.
 func TestRingIsBounded(t *testing.T) {
-	r := NewRing("postback.v1")
+	r := NewRing(schema.Subjects{Root: "postback.v1"})
 	defer r.Watch()()
 	for range 3 * sampledPerSecond {
 		r.Observe(observed("", 10))
@@ -33,13 +34,13 @@ func TestRingIsBounded(t *testing.T) {
 		t.Errorf("the rejected one is missing: %+v", last)
 	}
 	for range 2 * maxRecords {
-		r.add(newRecord(observed("", 10), r.root))
+		r.add(newRecord(observed("", 10), r.subjects))
 	}
 	if records, _ = r.after(0); len(records) != maxRecords {
 		t.Errorf("%d records", len(records))
 	}
 	for range maxRecords {
-		record := newRecord(observed("", 1<<20), r.root)
+		record := newRecord(observed("", 1<<20), r.subjects)
 		if len(record.Body) != maxBody || record.BodySize != 1<<20 {
 			t.Fatalf("%d of %d bytes are kept", len(record.Body), record.BodySize)
 		}
@@ -56,7 +57,7 @@ func TestRingIsBounded(t *testing.T) {
 
 // TestTally counts rejections also while nobody looks, and forgets them after a while.
 func TestTally(t *testing.T) {
-	r := NewRing("postback.v1")
+	r := NewRing(schema.Subjects{Root: "postback.v1"})
 	for range 3 {
 		r.Observe(observed("mismatch", 1))
 	}
@@ -82,7 +83,7 @@ func TestTally(t *testing.T) {
 
 // BenchmarkObserve is what a delivery costs while somebody looks.
 func BenchmarkObserve(b *testing.B) {
-	r := NewRing("postback.v1")
+	r := NewRing(schema.Subjects{Root: "postback.v1"})
 	defer r.Watch()()
 	o := observed("", 300)
 	for b.Loop() {

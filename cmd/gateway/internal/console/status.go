@@ -73,7 +73,7 @@ func (c *Console) status(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	s := status{
 		Version: c.Version, Now: time.Now(), Rejections: c.ring.tally.list(time.Now()),
-		Root: c.Root, Stream: c.Stream, NATS: c.NATS, VerifyToken: c.VerifyToken, Totals: map[string]int{},
+		Root: c.Subjects.Root, Stream: c.Stream, NATS: c.NATS, VerifyToken: c.VerifyToken, Totals: map[string]int{},
 		NotReady: []string{}, Consumers: []consumer{}, Accounts: []account{}, Callbacks: []callback{{schema.UnknownPlatform, c.Webhook + "/webhooks/meta"}},
 	}
 	if err := c.Ready(ctx); err != nil {

@@ -113,7 +113,7 @@ func (c *Console) runPreview(request *http.Request, t *tried) (*previewed, error
 		p.Problem = fmt.Sprintf("answered %d: %s", answer.status, answer.body.String())
 		return p, nil
 	}
-	message, err := stored.items[0].Message(c.Root, maxEvent)
+	message, err := stored.items[0].Message(c.Subjects, maxEvent)
 	if err != nil {
 		return nil, err
 	}

@@ -193,7 +193,7 @@ func (d *diagnosis) consumers() {
 func (d *diagnosis) unclaimed() {
 	level, who := Problem, "no consumer asks for"
 	if slices.ContainsFunc(d.Consumers, func(c monitor.ConsumerState) bool {
-		return slices.Contains(c.Filters, ">") || slices.Contains(c.Filters, d.everything())
+		return slices.ContainsFunc(c.Filters, func(filter string) bool { return monitor.SelectsAll(d.Store.Root, filter) })
 	}) {
 		level, who = Note, "only a consumer of all events asks for"
 	}
@@ -203,12 +203,6 @@ func (d *diagnosis) unclaimed() {
 		more = fmt.Sprintf(" and %d more", n)
 	}
 	d.add(level, CodeUnclaimed, first+more, "stored in the last 24 hours, but "+who+" it", "list them with: gateway unclaimed; then add the filter to a consumer, or correct its spelling")
-}
-
-// everything is the filter of all events, by the subject of one.
-func (d *diagnosis) everything() string {
-	tokens := strings.Split(d.Unclaimed[0].Subject, ".")
-	return strings.Join(tokens[:max(0, len(tokens)-4)], ".") + ".>"
 }
 
 // stuck returns why a consumer makes no progress; empty if it does.

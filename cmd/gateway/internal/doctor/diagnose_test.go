@@ -24,6 +24,7 @@ func healthy() Status {
 			Accounts: []ingest.AccountActivity{{Platform: "messenger", Account: "1", Primary: now}},
 			Kinds:    []ingest.KindActivity{{Platform: "messenger", Kind: "button", Last: now}, {Platform: "messenger", Kind: "none", Last: now}},
 		},
+		Store:     Store{Root: "postback.v1", Stream: "POSTBACKS"},
 		Consumers: []monitor.ConsumerState{{Name: "billing", Filters: []string{"postback.v1.*.*.plan.>"}}},
 	}
 }
@@ -63,6 +64,10 @@ func TestDiagnose(t *testing.T) {
 		{"unclaimed but archived", func(s *Status) {
 			s.Unclaimed = unclaimed()
 			s.Consumers = append(s.Consumers, monitor.ConsumerState{Name: "archive", Filters: []string{"postback.v1.>"}})
+		}, "note unclaimed", ""},
+		{"unclaimed but archived by partition", func(s *Status) {
+			s.Unclaimed = []monitor.UnclaimedSubject{{Subject: "postback.v1.messenger.1.rate.5.p2", Events: 1, Last: now}}
+			s.Consumers = append(s.Consumers, monitor.ConsumerState{Name: "archive", Filters: []string{"postback.v1.*.*.*.*.p2"}})
 		}, "note unclaimed", ""},
 		{"not running", func(s *Status) { s.Consumers[0] = waiting }, "problem consumer_stuck", "start its program"},
 		{"failing", func(s *Status) { s.Consumers[0] = waiting; s.Consumers[0].Redelivered = 2 }, "problem consumer_stuck", "log"},

@@ -57,6 +57,7 @@ type Rejection struct {
 
 // Store is what deliveries are stored in.
 type Store struct {
+	Root     string    `json:"root"` // of the events' subjects
 	Stream   string    `json:"stream"`
 	Events   uint64    `json:"events"`
 	Bytes    uint64    `json:"bytes"`

@@ -19,7 +19,7 @@ func (g *gateway) newConsole(webhooks http.Handler) http.Handler {
 	s := g.settings
 	return console.New(g.ring, console.Config{
 		Version: g.options.Version, Log: g.log, Metrics: g.registry, Ready: g.ready.Check,
-		Root: s.SubjectRoot, Stream: s.Stream, Webhook: g.at.Webhook, NATS: g.at.NATS,
+		Subjects: eventSubjects(s), Stream: s.Stream, Webhook: g.at.Webhook, NATS: g.at.NATS,
 		VerifyToken: g.verifyTokenPlace(),
 		Bots: func() (bots []string) {
 			for _, secret := range TelegramSecrets(g.secrets.Settings()) {

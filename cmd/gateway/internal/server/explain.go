@@ -27,6 +27,7 @@ var clusterVariables = variables{
 	"Key":             "GATEWAY_NATS_KEY",
 	"Secret":          "",
 	"Root":            "GATEWAY_SUBJECT_ROOT",
+	"Partitions":      "GATEWAY_PARTITIONS",
 	"Stream":          "GATEWAY_STREAM",
 	"Replicas":        "GATEWAY_STREAM_REPLICAS",
 	"MaxAge":          "GATEWAY_STREAM_MAX_AGE",

@@ -175,7 +175,7 @@ func (g *gateway) lockDataDir() error {
 
 // serve starts to accept requests, when everything that they need has been started.
 func (g *gateway) serve(public, operators net.Listener) error {
-	g.ring = console.NewRing(g.settings.SubjectRoot)
+	g.ring = console.NewRing(eventSubjects(g.settings))
 	if g.options.WatchDeliveries {
 		g.ring.Watch()
 	}

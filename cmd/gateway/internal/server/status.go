@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/doctor"
@@ -48,7 +47,7 @@ func (g *gateway) status(ctx context.Context) doctor.Status {
 
 func storeStatus(m *monitor.Monitor) doctor.Store {
 	snapshot := m.Snapshot()
-	s := doctor.Store{Stream: m.Streams.Stream, DiskFree: snapshot.Disk.Free, DiskSize: snapshot.Disk.Size}
+	s := doctor.Store{Root: m.Streams.Root, Stream: m.Streams.Stream, DiskFree: snapshot.Disk.Free, DiskSize: snapshot.Disk.Size}
 	if events := snapshot.Events; events != nil {
 		s.Events, s.Bytes, s.MaxBytes = events.State.Msgs, events.State.Bytes, max(0, events.Config.MaxBytes)
 		if s.Events > 0 {
@@ -76,28 +75,28 @@ func (g *gateway) expected(ctx context.Context) []doctor.Webhook {
 	meta := doctor.Webhook{Webhook: schema.UnknownPlatform}
 	for _, name := range schema.PlatformNames() {
 		if schema.WebhookOf(name) == schema.UnknownPlatform {
-			meta.Stored = meta.Stored || g.holds(ctx, name)
+			meta.Stored = meta.Stored || g.holds(ctx, schema.Tokens{Platform: name})
 		}
 	}
 	all := []doctor.Webhook{meta}
 	seen := make(map[string]bool)
 	for _, bot := range TelegramSecrets(g.secrets.Settings()) {
 		if !seen[bot.Bot] {
-			all = append(all, doctor.Webhook{Webhook: schema.Telegram, Account: bot.Bot, Stored: g.holds(ctx, schema.Telegram, schema.EscapeToken(bot.Bot))})
+			all = append(all, doctor.Webhook{Webhook: schema.Telegram, Account: bot.Bot, Stored: g.holds(ctx, schema.Tokens{Platform: schema.Telegram, Account: schema.EscapeToken(bot.Bot)})})
 		}
 		seen[bot.Bot] = true
 	}
 	return all
 }
 
-// holds reports whether an event below these tokens is stored where consumers read.
-func (g *gateway) holds(ctx context.Context, tokens ...string) bool {
+// holds reports whether an event of the platform, or of one of its accounts, is stored where
+// consumers read.
+func (g *gateway) holds(ctx context.Context, of schema.Tokens) bool {
 	link, err := g.consumers.Conn.Link()
 	if err != nil {
 		return false
 	}
 	cfg := &g.consumers.Streams.Settings
-	filter := cfg.Root + "." + strings.Join(tokens, ".") + ".>"
-	m, err := stream.GetMessage(ctx, link.NC, cfg.Stream, stream.Query{Seq: 1, Filter: filter})
+	m, err := stream.GetMessage(ctx, link.NC, cfg.Stream, stream.Query{Seq: 1, Filter: of.Filters(cfg.Root)[0]})
 	return err == nil && m != nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/postback-gateway/gateway/publish/monitor"
 	"github.com/postback-gateway/gateway/publish/relay"
 	"github.com/postback-gateway/gateway/publish/stream"
+	"github.com/postback-gateway/gateway/schema"
 )
 
 // Store is where events are stored: the embedded server or the cluster.
@@ -59,6 +60,7 @@ func ConsumerStore(s *settings.Settings) (Store, error) {
 func streamConfig(s *settings.Settings) publish.Config {
 	return publish.Config{Settings: stream.Settings{
 		Root:            s.SubjectRoot,
+		Partitions:      s.Partitions,
 		Stream:          s.Stream,
 		MaxAge:          s.StreamMaxAge,
 		MaxBytes:        s.StreamMaxBytes,
@@ -67,6 +69,12 @@ func streamConfig(s *settings.Settings) publish.Config {
 		StoreOther:      s.StoreOther,
 		Forward:         len(s.Forward) > 0,
 	}}
+}
+
+// eventSubjects is the form of the events' subjects.
+func eventSubjects(s *settings.Settings) schema.Subjects {
+	cfg := streamConfig(s)
+	return cfg.EventSubjects()
 }
 
 func clusterConfig(s *settings.Settings) publish.Config {

@@ -89,6 +89,8 @@ func TestBadSettings(t *testing.T) {
 		{env("SUBJECT_ROOT", "unclaimed"), `SUBJECT_ROOT: "unclaimed" begins with unclaimed, which is reserved: expected tokens of letters, digits, _ and - joined by dots, the first one not deadletter, delivery, other, unclaimed or _INBOX`},
 		{env("STREAM", "post.backs"), `STREAM: "post.backs" is not the name of a stream: expected a name without white space and . * > / \`},
 		{env("STREAM", strings.Repeat("S", 241)), `STREAM: "` + strings.Repeat("S", 241) + `" is too long: expected at most 240 bytes`},
+		{env("PARTITIONS", "65"), `PARTITIONS: "65" is out of range: expected 0 to 64`},
+		{env("PARTITIONS", "-1"), `PARTITIONS: "-1" is out of range: expected 0 to 64`},
 		{cluster("STREAM_REPLICAS", "6"), `STREAM_REPLICAS: "6" is out of range: expected 0 to 5`},
 		{env("STREAM_REPLICAS", "-1"), `STREAM_REPLICAS: "-1" is out of range: expected 0 to 5`},
 		{env("STREAM_REPLICAS", "3"), `STREAM_REPLICAS: "3" needs a cluster: expected 0 or 1, or GATEWAY_NATS_URL set`},

@@ -52,6 +52,7 @@ type Settings struct {
 	Relay          bool   `envconfig:"GATEWAY_RELAY" default:"false" desc:"Store events in the embedded server first and relay them to the servers of GATEWAY_NATS_URL in order, however long those are unreachable. A delivery is answered 200 when its events are on this machine's disk."`
 
 	SubjectRoot     string        `envconfig:"GATEWAY_SUBJECT_ROOT" default:"postback.v1" format:"subject" desc:"The beginning of all subjects."`
+	Partitions      int           `envconfig:"GATEWAY_PARTITIONS" default:"0" min:"0" max:"64" desc:"Adds a last token p0, p1 … to the subjects of events, one of this many, always the same for one person. Several processes can then share the events and keep each person's in order. 0 adds no token."`
 	Stream          string        `envconfig:"GATEWAY_STREAM" default:"POSTBACKS" format:"stream" max:"240" desc:"Name of the stream; dead letters go to the stream of that name with _DEADLETTER appended. A missing stream is created, an existing one is never altered."`
 	StreamReplicas  int           `envconfig:"GATEWAY_STREAM_REPLICAS" default:"0" min:"0" max:"5" desc:"Copies of the stream when it is created. 0 means 3 if the servers form a cluster, else 1."`
 	StreamMaxAge    time.Duration `envconfig:"GATEWAY_STREAM_MAX_AGE" default:"168h" min:"1s" zero:"true" desc:"How long events are kept; 0 keeps them forever. With GATEWAY_RELAY the embedded server keeps events until they are relayed, whatever their age."`

@@ -17,25 +17,26 @@ const select = (id, label, options) => el('div', { class: 'field' }, el('label',
 
 const chosen = () => platforms.find((platform) => platform.name === byId('try-platform').value)
 
-// click is what the form says. A referral has no payload of the bot's own.
+// isBare reports whether a kind has no payload of the bot's own.
+const isBare = (platform, kind) => ['referral', 'identity'].includes(kind) || (platform === 'whatsapp' && kind === 'optin')
+
+// click is what the form says.
 function click() {
   const kind = byId('try-kind').value
-  const isReferral = kind === 'referral'
   const platform = byId('try-platform').value
   return {
     platform, kind, account: byId('try-account').value, user: byId('try-user').value,
-    title: byId('try-title').value, payload: isReferral ? '' : byId('try-payload').value, ref: byId('try-ref').value,
+    title: byId('try-title').value, payload: isBare(platform, kind) ? '' : byId('try-payload').value, ref: platform === 'whatsapp' ? '' : byId('try-ref').value,
     wrongSecret: byId('try-wrong').checked,
   }
 }
 
 function showFields() {
   const { kind, platform } = click()
-  const isReferral = kind === 'referral'
-  const isStart = platform === 'telegram' && kind === 'button'
-  byId('try-payload-field').hidden = isReferral || isStart
-  byId('try-title-field').hidden = isReferral || isStart
-  byId('try-ref-field').hidden = platform === 'whatsapp' || (platform === 'telegram' && !isReferral)
+  const hidesPayload = isBare(platform, kind) || (platform === 'telegram' && kind === 'button')
+  byId('try-payload-field').hidden = hidesPayload
+  byId('try-title-field').hidden = hidesPayload
+  byId('try-ref-field').hidden = platform === 'whatsapp' || (platform === 'telegram' && kind !== 'referral')
 }
 
 function choosePlatform() {
