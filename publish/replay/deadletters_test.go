@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/natstest"
 	"github.com/postback-gateway/gateway/publish/publishtest"
@@ -34,9 +35,14 @@ type setup struct {
 func newSetup(t *testing.T) *setup {
 	t.Helper()
 	cfg := publishtest.EmbeddedConfig(t)
+	return newSetupOn(t, cfg, natstest.JetStream(t, "", publishtest.InProcess(cfg)))
+}
+
+func newSetupOn(t *testing.T, cfg publish.Config, js jetstream.JetStream) *setup {
+	t.Helper()
 	cfg.Forward = true
 	p := publishtest.Open(t, cfg)
-	s := &setup{t: t, js: natstest.JetStream(t, "", publishtest.InProcess(cfg)), limit: 1 << 20}
+	s := &setup{t: t, js: js, limit: 1 << 20}
 	s.Gateway = &replay.Gateway{
 		Link:    func() (*natsconn.Link, error) { return &natsconn.Link{NC: s.js.Conn(), JS: s.js}, nil },
 		Streams: cfg.Settings, Parse: parse, GivenUp: p.Monitor().GivenUpCounts,

@@ -169,6 +169,7 @@ function consumers() {
   const names = overview.consumers.map((consumer) => consumer.name)
   if (names.join() !== [...select.options].map((option) => option.value).join()) {
     select.replaceChildren(...names.map((name) => el('option', { value: name }, name)))
+    select.value = overview.consumers.find((consumer) => !consumer.why)?.name ?? names[0] ?? ''
   }
   byId('fix-events').hidden = names.length === 0
   byId('fix-events-empty').hidden = names.length > 0
