@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -32,6 +33,8 @@ type sender struct {
 	count    int
 	rate     float64 // a second; 0 for no limit
 	client   *http.Client
+
+	secretFrom string // where Meta's app secret is configured; empty with --secret
 }
 
 // sendTimeout is longer than the gateway takes to give up on its store.
@@ -105,10 +108,13 @@ func (s *sender) prepare(cmd *cobra.Command) error {
 		return badUsage(cmd, "--url %q: expected a base address like http://127.0.0.1:8080", s.url)
 	}
 	if s.secret == "" {
-		s.secret, err = findSecret(&given, s.platform, &s.click)
-	}
-	if err != nil {
-		return err
+		s.secretFrom = "GATEWAY_META_APP_SECRETS"
+		if len(given.MetaAppSecrets) == 0 {
+			s.secretFrom = filepath.Join(given.DataDir, settings.AppSecretFile)
+		}
+		if s.secret, err = findSecret(&given, s.platform, &s.click); err != nil {
+			return err
+		}
 	}
 	s.click.Account = cmp.Or(s.click.Account, platform.Account)
 	return s.readFile(cmd)
@@ -129,40 +135,40 @@ func (s *sender) run(ctx context.Context, w io.Writer) error {
 	if s.rate > 0 {
 		limit = rate.NewLimiter(rate.Limit(s.rate), 1)
 	}
-	refused := 0
+	refused, last := 0, 0
 	for range s.count {
 		if err := limit.Wait(ctx); err != nil {
 			return nil // asked to stop
 		}
-		ok, err := s.post(ctx, w)
+		status, err := s.post(ctx, w)
 		if err != nil {
 			return err
 		}
-		if !ok {
-			refused++
+		if status != http.StatusOK {
+			refused, last = refused+1, status
 		}
 	}
 	if refused > 0 {
-		return fmt.Errorf("%d of %d deliveries were not answered 200", refused, s.count)
+		return fmt.Errorf("%d of %d deliveries were not answered 200%s", refused, s.count, s.adviseOn(last))
 	}
 	return nil
 }
 
-func (s *sender) post(ctx context.Context, w io.Writer) (ok bool, err error) {
+func (s *sender) post(ctx context.Context, w io.Writer) (status int, err error) {
 	request, err := s.request(s.url, s.secret, s.click)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	start := time.Now()
 	response, err := s.client.Do(request.WithContext(ctx))
 	if err != nil {
-		return false, fmt.Errorf("%w: expected a gateway at %s (gateway serve, or --url)", errors.Unwrap(err), s.url)
+		return 0, fmt.Errorf("%w: expected a gateway at %s (gateway serve, or --url)", errors.Unwrap(err), s.url)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, 4<<10))
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	fmt.Fprintf(w, "%s %s %s  %s\n", cmp.Or(s.file, s.click.Payload, s.click.Ref, string(s.click.Kind)), response.Status, bytes.TrimSpace(answer), time.Since(start).Round(10*time.Microsecond))
-	return response.StatusCode == http.StatusOK, nil
+	return response.StatusCode, nil
 }

@@ -148,14 +148,18 @@ const (
 	samplePayload = "plan:enterprise"
 	sampleForm    = `{"saved_address_id":"address1"}`
 	sampleRef     = "spring_sale"
+	sampleStart   = "/start" // that of every bot's Start button
 )
 
 // fill gives the click a payload or a referral parameter, by its kind.
 func (s *sender) fill(cmd *cobra.Command) error {
 	c, isGiven := &s.click, cmd.Flags().Changed
 	switch {
-	case c.Kind == schema.KindButton && s.platform == schema.Telegram && isGiven("payload"):
-		return badUsage(cmd, "--payload %q: the Start button of a bot sends /start, expected --kind %s", c.Payload, schema.KindInlineButton)
+	case c.Kind == schema.KindButton && s.platform == schema.Telegram:
+		if isGiven("payload") && c.Payload != sampleStart {
+			return badUsage(cmd, "--payload %q: the Start button of a bot sends %s, expected --kind %s", c.Payload, sampleStart, schema.KindInlineButton)
+		}
+		c.Payload = sampleStart
 	case c.Kind == schema.KindReferral && isGiven("payload"):
 		return badUsage(cmd, "--payload %q: a referral has none, expected --ref", c.Payload)
 	case c.Kind == schema.KindIdentity && isGiven("payload"):
@@ -173,6 +177,18 @@ func (s *sender) fill(cmd *cobra.Command) error {
 		c.Payload = samplePayload
 	}
 	return nil
+}
+
+// adviseOn says what to do about an answer that is not 200; nothing if the answer does.
+func (s *sender) adviseOn(status int) string {
+	switch {
+	case status == http.StatusNotFound && schema.WebhookOf(s.platform) == schema.Telegram:
+		return fmt.Sprintf("; the gateway at %s has no bot %s: expected it to run with the same GATEWAY_TELEGRAM_SECRETS", s.url, s.click.Account)
+	case status == http.StatusUnauthorized && s.secretFrom != "" && schema.WebhookOf(s.platform) != schema.Telegram:
+		return fmt.Sprintf("; the secret is that of %s: expected the gateway's, or --secret", s.secretFrom)
+	default:
+		return ""
+	}
 }
 
 // fillPreference completes an opt-out or a renewed opt-in on WhatsApp.

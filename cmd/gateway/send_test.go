@@ -2,14 +2,17 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/schema"
 )
 
 // TestSend: every kind of click of every platform is one that the gateway stores,
@@ -28,6 +31,9 @@ func TestSend(t *testing.T) {
 				continue
 			}
 			line := tailLines(t, 1, "--last", "1")[0]
+			if payload, _, _ := strings.Cut(sent, " "); strings.Contains(line, "payload=") && kind != schema.KindForm && kind != schema.KindFlow && !strings.Contains(line, strconv.Quote(payload)) {
+				t.Errorf("%s %s became %s\nprinted as %s", platform, kind, line, sent)
+			}
 			want := "postback.v1." + platform + "." + simulated.Account + "."
 			if !strings.Contains(line, want) || !slices.Contains(strings.Fields(line), string(kind)) {
 				t.Errorf("%s %s became %s", platform, kind, line)
@@ -130,6 +136,31 @@ func TestSendFile(t *testing.T) {
 	if text, _ := p.run("tail", "--no-follow", "--json"); !strings.Contains(text, `"channel":"test"`) {
 		t.Errorf("no sample of the dashboard in %s", text)
 	}
+	p.terminate()
+}
+
+// TestSendToAnotherGateway: the answer is one that the settings here explain.
+func TestSendToAnotherGateway(t *testing.T) {
+	p := startGateway(t, t.TempDir(), "GATEWAY_META_APP_SECRETS=theirs")
+	t.Setenv("GATEWAY_LISTEN", strings.TrimPrefix(p.at.Webhook, "http://"))
+	t.Setenv("GATEWAY_TELEGRAM_SECRETS", "shop_bot:a-token")
+	t.Setenv("GATEWAY_META_APP_SECRETS", "ours")
+	t.Chdir(t.TempDir())
+	failed := func(want string, args ...string) {
+		t.Helper()
+		var errs bytes.Buffer
+		if status := execute(t.Context(), args, nil, io.Discard, &errs); status != exitFailed || !strings.Contains(errs.String(), want) {
+			t.Errorf("gateway %s: status %d, %s", args, status, errs.String())
+		}
+	}
+	failed("1 of 1 deliveries were not answered 200; the secret is that of GATEWAY_META_APP_SECRETS: expected the gateway's, or --secret", "send")
+	failed("not answered 200; the gateway at "+p.at.Webhook+" has no bot shop_bot: expected it to run with the same GATEWAY_TELEGRAM_SECRETS", "send", "--platform", "telegram")
+	t.Setenv("GATEWAY_META_APP_SECRETS", "")
+	if err := os.Mkdir("data", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join("data", "app-secret"), "old")
+	failed("the secret is that of data/app-secret: expected", "send")
 	p.terminate()
 }
 

@@ -35,6 +35,8 @@ const offline = "needs the internet"
 // documents are run in this order in one copy of the sources each.
 var documents = map[string][]step{
 	"README.md": {
+		{command: "git clone", how: skipped, want: "this is a copy of it"},
+		{command: "cd gateway", how: skipped, want: "this is a copy of it"},
 		{command: "go run ./cmd/gateway demo", how: watches, want: "=referral"},
 		{command: "go run ./cmd/gateway", how: serves, want: "gateway is up"},
 		{command: "go run ./cmd/gateway send --payload rate:5", how: runs, want: `"accepted":1`},
@@ -67,10 +69,14 @@ var documents = map[string][]step{
 		{command: "caddy reverse-proxy", how: skipped, want: offline},
 		{command: "address=", how: sets},
 		{command: "curl", how: skipped, want: offline},
+		{command: "node docs/examples/node/telegram.js", how: serves, want: "ready"},
+		{command: "export TELEGRAM_API=", how: sets},
 		{command: "cp -r docs/examples/node ../shop-bot", how: runs},
 		{command: "npm --prefix ../shop-bot install", how: skipped, want: "make examples does it"},
 		{command: `TELEGRAM_TOKEN="$(cat bot-token)" node`, how: serves, want: "ready"},
 		{command: `TELEGRAM_TOKEN="$(cat bot-token)" go`, how: serves, want: "ready"},
+		{command: "gateway send --platform telegram --kind button", how: runs, want: `/start 200 OK {"accepted":1`},
+		{command: "gateway send --platform telegram --payload plan:pro", how: runs, want: `"accepted":1`},
 	},
 	"docs/consumers.md": {
 		{command: "go -C docs/examples run ./go/worker", how: serves, want: "ready"},

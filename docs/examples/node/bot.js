@@ -35,7 +35,7 @@ for await (const m of messages) {
     await answer(event);
     m.ack(); // only now: after a crash before this line, the event comes again
   } catch (err) {
-    console.error(`event ${event.id}: ${err.message}`);
+    console.error(`event ${event.id}:`, err);
     m.nak(5_000);
   }
 }

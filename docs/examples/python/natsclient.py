@@ -8,9 +8,12 @@ speaks TLS. Run a program with this client under a supervisor that starts it aga
 import collections
 import json
 import os
+import signal
 import socket
 import time
 import urllib.parse
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a program without a traceback
 
 Message = collections.namedtuple("Message", "subject reply status data")
 

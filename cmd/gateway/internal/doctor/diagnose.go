@@ -219,7 +219,7 @@ func (d *diagnosis) stuck(c monitor.ConsumerState) (text, do string) {
 	case c.Redelivered > 0:
 		return fmt.Sprintf("%s: %d were delivered again", text, c.Redelivered), "see its program's log: it fails on these events, or does not acknowledge them in time"
 	case c.Waiting == 0:
-		return text + ": nothing reads from it", "start its program, or delete the consumer if nobody needs it any more: it keeps these events in the stream"
+		return text + ": nothing reads from it", "start its program, or remove it with nats consumer rm if nobody needs it any more: it keeps these events in the stream"
 	default:
 		return text, "see its program's log"
 	}
