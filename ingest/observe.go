@@ -46,7 +46,10 @@ type Observation struct {
 
 	Items    []schema.Item
 	Outcomes []schema.Outcome // of the items; empty if none was published
-	Ignored  int
+	// Forwarded is the webhook whose existing bot gets the whole delivery; empty if none
+	// does.
+	Forwarded string
+	Ignored   int
 }
 
 // Steps are how long the steps of a delivery took. A step that was not reached is 0.
@@ -138,6 +141,9 @@ func (d *delivery) describe(o *Observation, err error) {
 	o.Outcome, o.Platform = d.outcome(err), d.platform()
 	o.Account, _ = d.accounts()
 	o.Items, o.Outcomes = d.items, d.outcomes
+	if d.whole != nil && err == nil {
+		o.Forwarded = d.whole.Webhook
+	}
 	for _, n := range d.ignored {
 		o.Ignored += n
 	}

@@ -10,12 +10,33 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/postback-gateway/gateway/publish"
+	"github.com/postback-gateway/gateway/publish/analytics"
 	"github.com/postback-gateway/gateway/publish/fallback"
 	"github.com/postback-gateway/gateway/publish/monitor"
+	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/natstest"
 	"github.com/postback-gateway/gateway/publish/publishtest"
 	"github.com/postback-gateway/gateway/schema"
 )
+
+// looksAtEvents is what the console and gateway doctor do.
+func looksAtEvents(t *testing.T, p *publish.Publisher, link *natsconn.Link) {
+	t.Helper()
+	series := analytics.Series{Keep: time.Hour}
+	if err := series.Update(t.Context(), link, p.Monitor().Streams.Settings, time.Now().Add(-time.Minute), analytics.Scan{}); err != nil {
+		t.Errorf("clicks over time: %v", err)
+	}
+	var subject string
+	series.Each(time.Now().Add(-time.Minute), func(_ time.Time, found string, _ uint64) { subject = found })
+	receivers, err := p.Monitor().Receivers(t.Context(), subject)
+	if err != nil || len(receivers) != 0 {
+		t.Errorf("receivers of %s: %+v, %v", subject, receivers, err)
+	}
+	if m, err := p.Monitor().Find(t.Context(), subject, "none", time.Now().Add(-time.Minute)); err != nil || m != nil {
+		t.Errorf("an event by its id: %+v, %v", m, err)
+	}
+}
 
 // TestLeastPrivilege: everything that the gateway does works with the permissions
 // that are recommended, without a complaint of the server, and with no less.
@@ -46,6 +67,7 @@ func TestLeastPrivilege(t *testing.T) {
 	if found, err := monitor.Unclaimed(t.Context(), link, cfg.Settings, time.Time{}); len(found) != 1 || err != nil {
 		t.Errorf("unclaimed: %v, %v", found, err)
 	}
+	looksAtEvents(t, p, link)
 	eventually(t, "the unclaimed are published", func() bool { return info(t, js, "POSTBACKS_UNCLAIMED").State.Msgs == 10 })
 	fillAcknowledged(b, "billing")
 	if err := p.Ready(withDeadline(t, 5*time.Second)); err != nil {

@@ -65,7 +65,7 @@ var internals = map[string][]string{
 	"admin":                 {},
 	"compare":               {"ingest/simulate"},
 	"doctor":                {"ingest", "publish/monitor", "schema"},
-	"console":               {"ingest", "ingest/simulate", "publish/replay", "publish/stream", "schema"},
+	"console":               {internal + "doctor", "ingest", "ingest/simulate", "publish/analytics", "publish/monitor", "publish/natsconn", "publish/replay", "publish/stream", "schema"},
 	"reload":                {internal + "settings"},
 	"forward":               {"publish", "publish/monitor", "publish/natsconn", "publish/stream", "schema"},
 	"server":                {internal + "admin", internal + "console", internal + "doctor", internal + "forward", internal + "reload", internal + "settings", internal + "tracing", "ingest", "publish", "publish/embedded", "publish/fallback", "publish/monitor", "publish/natsconn", "publish/relay", "publish/replay", "publish/stream", "schema"},

@@ -50,10 +50,7 @@ type Counts struct {
 // CountEvents counts stored events. Without Since the stream has the numbers; else the
 // events are read, without their data.
 func CountEvents(ctx context.Context, link *natsconn.Link, cfg stream.Settings, q Query, progress Progress) (*Counts, error) {
-	c := &counter{root: cfg.Root, groups: make(map[Count]uint64)}
-	for i, field := range Fields {
-		c.by[i] = slices.Contains(q.By, field)
-	}
+	c := &counter{root: cfg.Root, by: q.By, groups: make(map[Count]uint64)}
 	var err error
 	if q.Since.IsZero() {
 		err = c.fromState(ctx, link, cfg, q.Filters)
@@ -69,13 +66,18 @@ func CountEvents(ctx context.Context, link *natsconn.Link, cfg stream.Settings, 
 
 type counter struct {
 	root          string
-	by            [4]bool
+	by            []string
 	groups        map[Count]uint64
 	others, total uint64
 }
 
-// fromState asks the stream for the number of events of each subject.
 func (c *counter) fromState(ctx context.Context, link *natsconn.Link, cfg stream.Settings, filters []string) error {
+	return EachSubject(ctx, link, cfg, filters, c.add)
+}
+
+// EachSubject calls each with the number of stored events of each subject, as the stream
+// knows it. Without filters these are all subjects of events.
+func EachSubject(ctx context.Context, link *natsconn.Link, cfg stream.Settings, filters []string, each func(subject string, events uint64)) error {
 	s, err := link.JS.Stream(ctx, cfg.Stream)
 	if err != nil {
 		return err
@@ -89,23 +91,34 @@ func (c *counter) fromState(ctx context.Context, link *natsconn.Link, cfg stream
 			return fmt.Errorf("subjects of stream %s: %w", cfg.Stream, err)
 		}
 		for subject, events := range info.State.Subjects {
-			c.add(subject, events)
+			each(subject, events)
 		}
 	}
 	return nil
 }
 
-func (c *counter) add(subject string, events uint64) {
-	tokens, ok := schema.ParseSubject(c.root, subject)
-	if !ok {
-		return // another program's
-	}
-	key := Count{Platform: tokens.Platform, Account: tokens.Account, Prefix: tokens.Prefix, Action: tokens.Action}
-	for i, value := range []*string{&key.Platform, &key.Account, &key.Prefix, &key.Action} {
-		if !c.by[i] {
+// Tokens returns the tokens of an event's subject. Another program's subject has none.
+func Tokens(root, subject string) (c Count, ok bool) {
+	t, ok := schema.ParseSubject(root, subject)
+	return Count{Platform: t.Platform, Account: t.Account, Prefix: t.Prefix, Action: t.Action}, ok
+}
+
+// By keeps the tokens that the fields name.
+func (c Count) By(fields ...string) Count {
+	for i, value := range []*string{&c.Platform, &c.Account, &c.Prefix, &c.Action} {
+		if !slices.Contains(fields, Fields[i]) {
 			*value = ""
 		}
 	}
+	return c
+}
+
+func (c *counter) add(subject string, events uint64) {
+	key, ok := Tokens(c.root, subject)
+	if !ok {
+		return
+	}
+	key = key.By(c.by...)
 	c.total += events
 	if _, known := c.groups[key]; !known && len(c.groups) >= maxGroups {
 		c.others += events

@@ -19,6 +19,10 @@ type FunnelQuery struct {
 	Account string        // empty: all
 	Since   time.Time     // when the events were stored; zero: all
 	Within  time.Duration // from a person's first step to the last; 0: any time
+	// ByReferral splits the people by the referral with which they came before the first
+	// step, or at it.
+	ByReferral bool
+	Pace       Pace // may be nil
 }
 
 // MaxSteps bounds the memory for each person.
@@ -38,6 +42,8 @@ type Funnel struct {
 	// SampleOf is 1 if everybody was counted. Above MaxPeople one of SampleOf people was,
 	// and the numbers are multiplied.
 	SampleOf uint64 `json:"sample_of"`
+	// Referrals is empty without ByReferral.
+	Referrals []Referred `json:"referrals,omitempty"`
 }
 
 // Step is one step of a funnel.
@@ -59,7 +65,10 @@ func CountFunnel(ctx context.Context, link *natsconn.Link, cfg stream.Settings, 
 	for _, step := range f.steps {
 		filters = append(filters, step.Filters...)
 	}
-	scan := Scan{Stream: cfg.Stream, Filters: stream.Simplify(filters), Since: q.Since, Progress: progress}
+	if q.ByReferral {
+		filters = append(filters, cfg.PayloadFilters(schema.EscapeToken(q.Account), schema.RouteReferral("").Prefix)...)
+	}
+	scan := Scan{Stream: cfg.Stream, Filters: stream.Simplify(filters), Since: q.Since, Progress: progress, Pace: q.Pace}
 	if err := scan.Run(ctx, link, f.read); err != nil {
 		return nil, err
 	}
@@ -73,6 +82,7 @@ type funnel struct {
 	base   time.Time
 	people *people
 	times  [MaxSteps]histogram
+	groups referrals
 }
 
 // epoch is longer than any stream's MaxAge; in ticks it fits 32 bits.
@@ -82,7 +92,7 @@ const (
 )
 
 func newFunnel(cfg stream.Settings, q FunnelQuery) *funnel {
-	f := &funnel{query: q, base: time.Now().Add(-epoch), people: newPeople(len(q.Steps))}
+	f := &funnel{query: q, base: time.Now().Add(-epoch), people: newPeople(len(q.Steps), q.ByReferral)}
 	for _, step := range q.Steps {
 		f.steps = append(f.steps, stream.Selection{Spec: stream.Events, Filters: cfg.PayloadFilters(schema.EscapeToken(q.Account), step)})
 	}
@@ -93,10 +103,17 @@ func (f *funnel) read(m *stream.Message) {
 	var e struct {
 		Time         time.Time `json:"time"`
 		PartitionKey string    `json:"partitionkey"`
+		Data         struct {
+			Referral schema.Referral `json:"referral"`
+		} `json:"data"`
 	}
-	if json.Unmarshal(m.Data, &e) == nil && e.PartitionKey != "" {
-		f.click(m.Subject, e.PartitionKey, e.Time)
+	if json.Unmarshal(m.Data, &e) != nil || e.PartitionKey == "" {
+		return
 	}
+	if from := referralName(&e.Data.Referral); f.query.ByReferral && from != "" {
+		f.came(e.PartitionKey, from)
+	}
+	f.click(m.Subject, e.PartitionKey, e.Time)
 }
 
 // click moves a person on. The last step comes first, so that a click takes one step only.
@@ -111,9 +128,7 @@ func (f *funnel) click(subject, key string, at time.Time) {
 			f.reach(person, i, now)
 		}
 	}
-	if f.people.isFull() {
-		f.people.thin()
-	}
+	f.people.bound()
 }
 
 // reach takes step i if the person has taken the one before, soon enough. Every click of
@@ -147,6 +162,9 @@ func (f *funnel) result() *Funnel {
 			s.Median = f.times[i].median()
 		}
 		result.Steps = append(result.Steps, s)
+	}
+	if f.query.ByReferral {
+		result.Referrals = f.split()
 	}
 	return result
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postback-gateway/gateway/publish/analytics"
+	"github.com/postback-gateway/gateway/schema"
 )
 
 func TestFunnel(t *testing.T) {
@@ -48,5 +49,49 @@ func TestFunnel(t *testing.T) {
 	}
 	if _, err := analytics.CountFunnel(t.Context(), link, cfg, analytics.FunnelQuery{Steps: []string{"start"}}, nil); err == nil || !strings.Contains(err.Error(), "2 to 8 steps") {
 		t.Errorf("one step: %v", err)
+	}
+}
+
+// TestFunnelByReferral: a person counts for the referral with which they came last before
+// the first step, or at it.
+func TestFunnelByReferral(t *testing.T) {
+	referred := func(user, ref string, minute int) schema.Item {
+		at := time.Date(2026, 11, 28, 12, minute, 0, 0, time.UTC)
+		e, err := schema.New(fmt.Sprint("r", user, ref, minute), at, schema.Data{
+			Platform: schema.Messenger, Account: schema.Account{ID: "17"}, User: schema.User{ID: user},
+			Kind: schema.KindReferral, Channel: schema.ChannelPrimary, Referral: &schema.Referral{Ref: ref}, ReceivedAt: at,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return schema.Item{Event: e, Route: schema.RouteReferral(ref)}
+	}
+	withReferral := press("ads", "start", 1)
+	withReferral.Event.Data.Referral = &schema.Referral{Source: "ADS"}
+	items := []schema.Item{
+		referred("spring", "winter", 0), referred("spring", "spring", 1), press("spring", "start", 2), press("spring", "pay", 3), referred("spring", "late", 4),
+		referred("lurker", "spring", 0), withReferral, press("plain", "start", 2), press("plain", "pay", 3), press("other", "start", 4),
+	}
+	for i := range analytics.MaxReferrals + 5 {
+		user := fmt.Sprint("many", i)
+		items = append(items, referred(user, fmt.Sprint("ref", i), 5), press(user, "start", 6))
+	}
+	link, cfg := store(t, items...)
+	funnel, err := analytics.CountFunnel(t.Context(), link, cfg, analytics.FunnelQuery{Steps: []string{"start", "pay"}, ByReferral: true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]string)
+	for _, r := range funnel.Referrals {
+		got[r.Referral] = fmt.Sprint(r.People)
+	}
+	want := map[string]string{"": "[2 1]", "spring": "[1 1]", "ADS": "[1 0]", analytics.OtherReferrals: "[8 0]", "ref0": "[1 0]"}
+	for referral, people := range want {
+		if got[referral] != people {
+			t.Errorf("%q: %s, want %s of %v", referral, got[referral], people, got)
+		}
+	}
+	if funnel.Steps[0].People != 59 || funnel.Steps[1].People != 2 {
+		t.Errorf("%+v", funnel.Steps)
 	}
 }

@@ -14,6 +14,7 @@ const MaxPeople = 1 << 20
 // million people and three steps take 50 MB.
 type people struct {
 	steps  int
+	split  bool // each has the place of a referral
 	limit  int
 	seed   maphash.Seed
 	mask   uint64 // of the hashes; only those without these bits are in the sample
@@ -23,8 +24,8 @@ type people struct {
 
 const chunkPeople = 1 << 14
 
-func newPeople(steps int) *people {
-	return &people{steps: steps, limit: MaxPeople, seed: maphash.MakeSeed(), index: make(map[uint64]uint32)}
+func newPeople(steps int, split bool) *people {
+	return &people{steps: steps, split: split, limit: MaxPeople, seed: maphash.MakeSeed(), index: make(map[uint64]uint32)}
 }
 
 // person is one of people: how many steps they have reached, and for each step but the
@@ -38,7 +39,16 @@ func (p person) setStep(i int, start, last uint32) {
 	p[1+2*i], p[2+2*i] = start, last
 }
 
-func (p *people) size() int { return 1 + 2*(p.steps-1) }
+// referral is the last word, if there is one for it.
+func (p person) referral() int     { return int(p[len(p)-1]) }
+func (p person) setReferral(n int) { p[len(p)-1] = uint32(n) }
+
+func (p *people) size() int {
+	if p.split {
+		return 2 * p.steps
+	}
+	return 1 + 2*(p.steps-1)
+}
 
 // find returns a person; nil if they are not in the sample, or not known and not to be
 // added.
@@ -71,7 +81,12 @@ func (p *people) at(i uint32) person {
 	return p.chunks[i/chunkPeople][begin : begin+p.size()]
 }
 
-func (p *people) isFull() bool { return len(p.index) >= p.limit }
+// bound thins the sample when it is full.
+func (p *people) bound() {
+	if len(p.index) >= p.limit {
+		p.thin()
+	}
+}
 
 // thin halves the sample.
 func (p *people) thin() {

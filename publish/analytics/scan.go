@@ -20,13 +20,21 @@ type Scan struct {
 	Stream      string
 	Filters     []string
 	Since       time.Time // when they were stored; zero: all
+	Sequence    uint64    // of the first one, instead of Since; 0: none
+	Before      uint64    // the scan ends before this sequence; 0: at what is the last event when it begins
 	HeadersOnly bool
 	Progress    Progress // may be nil
+	Pace        Pace     // may be nil
 }
+
+// Pace is called before every paceEvery events are read. It waits as long as the scan
+// should.
+type Pace func(ctx context.Context, events int)
 
 const (
 	// progressEvery is how many events there are between two calls of Progress.
 	progressEvery = 1000
+	paceEvery     = 100
 	// maxFailures is how often in a row a scan goes on after an error, and failurePause
 	// the pause before.
 	maxFailures  = 5
@@ -36,7 +44,7 @@ const (
 // Run calls each for every event, in order. When the server goes away it goes on where it
 // was. It ends at what was the last event when it began.
 func (s Scan) Run(ctx context.Context, link *natsconn.Link, each func(*stream.Message)) error {
-	cfg := stream.ReaderConfig{Stream: s.Stream, Filters: s.Filters, Since: s.Since, HeadersOnly: s.HeadersOnly, Inspects: "analytics"}
+	cfg := stream.ReaderConfig{Stream: s.Stream, Filters: s.Filters, Since: s.Since, Sequence: s.Sequence, HeadersOnly: s.HeadersOnly, Inspects: "analytics"}
 	run := scanning{Scan: s, link: link, cfg: cfg, each: each}
 	for failures := 0; ; failures++ {
 		before := run.done
@@ -73,13 +81,23 @@ func (s *scanning) read(ctx context.Context) error {
 	defer r.Close()
 	s.total = max(s.total, s.done+r.Pending())
 	for {
+		if s.Pace != nil && s.done%paceEvery == 0 {
+			s.Pace(ctx, paceEvery)
+		}
 		m, err := r.Next(ctx)
 		if err != nil {
 			return err
 		}
+		if s.Before > 0 && m.Sequence >= s.Before {
+			return io.EOF
+		}
 		s.each(m)
 		s.cfg.Sequence, s.cfg.Since = m.Sequence+1, time.Time{}
-		if s.done++; s.done%progressEvery == 0 {
+		s.done++
+		if s.Before > 0 {
+			s.total = min(s.total, s.done+s.Before-m.Sequence)
+		}
+		if s.done%progressEvery == 0 {
 			s.report()
 		}
 	}

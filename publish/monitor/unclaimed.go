@@ -77,7 +77,7 @@ func Unclaimed(ctx context.Context, link *natsconn.Link, cfg stream.Settings, si
 	if err != nil {
 		return nil, err
 	}
-	r, err := stream.Open(ctx, link, stream.ReaderConfig{Stream: cfg.Stream, Filters: []string{all}, LastPerSubject: true, HeadersOnly: true})
+	r, err := stream.Open(ctx, link, stream.ReaderConfig{Stream: cfg.Stream, Filters: []string{all}, LastPerSubject: true, HeadersOnly: true, Inspects: "unclaimed"})
 	if err != nil {
 		return nil, err
 	}

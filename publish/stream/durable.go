@@ -110,7 +110,7 @@ func (r *Reader) openBatches(ctx context.Context) (*Message, error) {
 	if r.cfg.Exclusive {
 		short, cancel := context.WithTimeout(ctx, natsconn.SetupTimeout)
 		defer cancel()
-		m, err := GetMessage(short, r.link.NC, r.cfg.Stream, Query{r.next, ">"})
+		m, err := GetMessage(short, r.link.NC, r.cfg.Stream, Query{Seq: r.next, Filter: ">"})
 		if err != nil || m != nil && m.looksLikeStatus() {
 			return m, err
 		}

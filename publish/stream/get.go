@@ -13,10 +13,12 @@ import (
 // getTimeout bounds one request to the leader: long enough to elect one.
 const getTimeout = 10 * time.Second
 
-// Query is for the message Seq, or for the first one at or after it that Filter matches.
+// Query is for the message Seq, or for the first one at or after it that Filter matches,
+// or for the last one that Last matches.
 type Query struct {
-	Seq    uint64 `json:"seq"`
+	Seq    uint64 `json:"seq,omitempty"`
 	Filter string `json:"next_by_subj,omitempty"`
+	Last   string `json:"last_by_subj,omitempty"`
 }
 
 // GetMessage returns a message as the stream's leader has it; nil if there is none.

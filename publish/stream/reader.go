@@ -251,7 +251,7 @@ func (r *Reader) fromLeader(ctx context.Context) (*Message, error) {
 	}
 	var first *Message
 	for _, filter := range filters {
-		m, err := GetMessage(ctx, r.link.NC, r.cfg.Stream, Query{r.next, filter})
+		m, err := GetMessage(ctx, r.link.NC, r.cfg.Stream, Query{Seq: r.next, Filter: filter})
 		if err != nil {
 			return nil, err
 		}

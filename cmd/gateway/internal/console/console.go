@@ -7,10 +7,15 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/doctor"
+	"github.com/postback-gateway/gateway/ingest"
+	"github.com/postback-gateway/gateway/publish/analytics"
+	"github.com/postback-gateway/gateway/publish/monitor"
 	"github.com/postback-gateway/gateway/publish/replay"
 	"github.com/postback-gateway/gateway/schema"
 )
@@ -24,6 +29,11 @@ type Config struct {
 	Metrics prometheus.Gatherer
 	// Ready returns why no event can be stored now, or nil.
 	Ready func(context.Context) error
+	// Activity is what the webhooks have received, and Report what the doctor finds.
+	Activity func() ingest.Activity
+	Report   func(context.Context) doctor.Report
+	// Consumers watches the streams that consumers read.
+	Consumers *monitor.Monitor
 
 	Subjects schema.Subjects // of the events
 	Stream   string
@@ -45,16 +55,31 @@ type Config struct {
 // Console is the handler of the page and its API. It is safe for concurrent use.
 type Console struct {
 	Config
-	ring *Ring
-	mux  *http.ServeMux
+	ring    *Ring
+	mux     *http.ServeMux
+	reports reports
+	scans   *scans
+	pacer   *pacer
+	series  analytics.Series
+
+	background sync.WaitGroup
+	ctx        context.Context
+	stop       context.CancelFunc
 }
 
 //go:embed page
 var files embed.FS
 
-// New returns the console that shows the deliveries of a ring.
+// New returns the console that shows the deliveries of a ring. The caller closes it.
 func New(ring *Ring, cfg Config) *Console {
-	c := &Console{Config: cfg, ring: ring, mux: http.NewServeMux()}
+	c := &Console{Config: cfg, ring: ring, mux: http.NewServeMux(), scans: newScans(), pacer: newPacer(cfg.Consumers)}
+	c.reports.make, c.series.Keep = cfg.Report, keepCounts
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.routes()
+	return c
+}
+
+func (c *Console) routes() {
 	c.mux.Handle("GET /{$}", Assets())
 	c.mux.HandleFunc("GET /api/page", c.status)
 	c.mux.HandleFunc("GET /api/deliveries/live", c.live)
@@ -63,8 +88,14 @@ func New(ring *Ring, cfg Config) *Console {
 	c.mux.HandleFunc("POST /api/person", action(c.person))
 	c.mux.HandleFunc("POST /api/try/preview", action(c.preview))
 	c.mux.HandleFunc("POST /api/try/send", action(c.send))
+	c.mux.HandleFunc("GET /api/deliveries/keep", c.keep)
+	c.mux.HandleFunc("GET /api/deliveries/{seq}/receivers", c.deliveryReceivers)
+	c.mux.HandleFunc("GET /api/receivers", c.subjectReceivers)
+	c.mux.HandleFunc("GET /api/consumers", c.consumerList)
+	c.mux.HandleFunc("GET /api/clicks", c.clickCounts)
+	c.mux.HandleFunc("POST /api/clicks/titles", action(c.titles))
+	c.mux.HandleFunc("GET /api/funnel", c.funnel)
 	c.fixRoutes()
-	return c
 }
 
 // ServeHTTP implements [http.Handler].

@@ -2,26 +2,35 @@ package console
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/doctor"
 	"github.com/postback-gateway/gateway/ingest"
 	"github.com/postback-gateway/gateway/ingest/simulate"
+	"github.com/postback-gateway/gateway/publish"
+	"github.com/postback-gateway/gateway/publish/monitor"
 	"github.com/postback-gateway/gateway/publish/natsconn"
+	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/publish/publishtest"
 	"github.com/postback-gateway/gateway/publish/replay"
 	"github.com/postback-gateway/gateway/schema"
 )
+
+var testSubjects = schema.Subjects{Root: "postback.v1"}
 
 const (
 	testSecret = "an-app-secret"
@@ -29,43 +38,36 @@ const (
 	testToken  = "a-bot-token"
 )
 
-// stored is a Publisher that stores everything.
-type stored struct{}
-
-func (stored) Publish(_ context.Context, items []schema.Item) ([]schema.Outcome, error) {
-	outcomes := make([]schema.Outcome, len(items))
-	for i := range items {
-		if outcomes[i] = schema.Stored; items[i].Event == nil {
-			outcomes[i] = schema.Rejected
-		}
-	}
-	return outcomes, nil
-}
-
 type testConsole struct {
 	*testing.T
 	*httptest.Server
+	console  *Console
 	webhooks *ingest.Server
+	store    publish.Config
+	streams  *monitor.Monitor
 	ring     *Ring
-	log      *bytes.Buffer
+	log      *natstest.Log
 }
 
 func newTestConsole(t *testing.T) *testConsole {
 	t.Helper()
-	c := &testConsole{T: t, ring: NewRing(schema.Subjects{Root: "postback.v1"}), log: new(bytes.Buffer)}
+	c := &testConsole{T: t, ring: NewRing(testSubjects), log: new(natstest.Log), store: publishtest.EmbeddedConfig(t)}
+	c.store.StoreOther = true
 	metrics := prometheus.NewRegistry()
+	publisher, _ := publishtest.OpenWith(t, c.store, metrics)
+	c.streams = publisher.Monitor()
 	var err error
 	c.webhooks, err = ingest.New(ingest.Config{
 		Secrets: ingest.Secrets{MetaAppSecrets: []string{testSecret}, MetaVerifyToken: "a-verify-token",
 			TelegramSecrets: []ingest.TelegramSecret{{Bot: testBot, Token: testToken}}},
-		MaxBodyBytes: 1 << 20, MaxInFlight: 8, PublishTimeout: time.Second, LabelLimit: 10, Observer: c.ring,
-	}, stored{}, slog.New(slog.DiscardHandler), metrics)
+		MaxBodyBytes: 1 << 20, MaxInFlight: 8, PublishTimeout: time.Second, LabelLimit: 10, Observer: c.ring, StoreOther: true,
+	}, publisher, slog.New(slog.DiscardHandler), metrics)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Server = httptest.NewServer(New(c.ring, Config{
+	console := New(c.ring, Config{
 		Version: "v", Log: slog.New(slog.NewTextHandler(c.log, nil)), Metrics: metrics,
-		Ready: func(context.Context) error { return nil }, Subjects: schema.Subjects{Root: "postback.v1"}, Stream: "POSTBACKS",
+		Ready: publisher.Ready, Activity: c.webhooks.Activity, Consumers: c.streams, Report: c.report, Subjects: testSubjects, Stream: "POSTBACKS",
 		Webhook: "http://gateway", VerifyToken: "data/verify-token", Post: c.webhooks,
 		Bots:   func() []string { return []string{testBot} },
 		Replay: &replay.Gateway{Link: func() (*natsconn.Link, error) { return nil, errors.New("there is no store in this test") }},
@@ -75,9 +77,38 @@ func newTestConsole(t *testing.T) *testConsole {
 			}
 			return testSecret, nil
 		},
-	}))
-	t.Cleanup(c.Close)
+	})
+	c.console, c.Server = console, httptest.NewServer(console)
+	t.Cleanup(func() {
+		c.Close()
+		if err := console.Close(publishtest.Deadline(t, 20*time.Second)); err != nil {
+			t.Error(err)
+		}
+	})
 	return c
+}
+
+// report is what the gateway's own would be for its consumers.
+func (c *testConsole) report(ctx context.Context) doctor.Report {
+	s := doctor.Status{Now: time.Now(), Ready: true, Received: c.webhooks.Activity()}
+	s.Consumers, _ = c.streams.ConsumerStates(ctx)
+	s.GivenUp, _ = c.streams.GivenUpCounts(ctx)
+	s.Unclaimed, _ = c.streams.Unclaimed(ctx, time.Now().Add(-time.Hour))
+	return doctor.Diagnose(s)
+}
+
+// consumer creates a consumer of the events with a prefix; of all without one.
+func (c *testConsole) consumer(name, prefix string) jetstream.Consumer {
+	c.Helper()
+	cfg := jetstream.ConsumerConfig{Durable: name, AckPolicy: jetstream.AckExplicitPolicy}
+	if prefix != "" {
+		cfg.FilterSubject = "postback.v1.*.*." + prefix + ".>"
+	}
+	consumer, err := natstest.JetStream(c.T, "", publishtest.InProcess(c.store)).CreateConsumer(c.T.Context(), "POSTBACKS", cfg)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return consumer
 }
 
 func (c *testConsole) deliver(secret string, body []byte) {
@@ -87,6 +118,12 @@ func (c *testConsole) deliver(secret string, body []byte) {
 		c.Fatal(err)
 	}
 	c.webhooks.ServeHTTP(httptest.NewRecorder(), request)
+}
+
+// click delivers a click of Messenger.
+func (c *testConsole) click(user, payload, title string) {
+	c.Helper()
+	c.deliver(testSecret, simulate.Messenger(simulate.Click{Account: "17", User: user, Payload: payload, Title: title}))
 }
 
 func (c *testConsole) do(method, path, body string, headers ...string) (int, string) {
@@ -118,7 +155,7 @@ func (c *testConsole) act(path, body string) (int, string) {
 // TestActions: only the page itself can act; nothing happens without its header.
 func TestActions(t *testing.T) {
 	c := newTestConsole(t)
-	for _, path := range []string{"/api/deliveries/1/reveal", "/api/person", "/api/try/preview", "/api/try/send", "/api/fix/dead-letters", "/api/fix/dead-letters/1/reveal", "/api/fix/consumer"} {
+	for _, path := range []string{"/api/deliveries/1/reveal", "/api/clicks/titles", "/api/person", "/api/try/preview", "/api/try/send", "/api/fix/dead-letters", "/api/fix/dead-letters/1/reveal", "/api/fix/consumer"} {
 		if status, body := c.do("POST", path, "{}", "Content-Type", "application/json"); status != 403 || !strings.Contains(body, "X-Gateway-Action") {
 			t.Errorf("%s without the header: %d %s", path, status, body)
 		}
@@ -132,7 +169,7 @@ func TestActions(t *testing.T) {
 			t.Errorf("%s with a large body: %d", path, status)
 		}
 	}
-	if c.log.Len() > 0 {
+	if c.log.String() != "" {
 		t.Errorf("something was done: %s", c.log)
 	}
 }
@@ -251,4 +288,49 @@ func TestPreview(t *testing.T) {
 			t.Errorf("%s: %d %s", body, status, got)
 		}
 	}
+}
+
+// TestStatusHasFindings: the strip has what the doctor finds, what the webhooks received,
+// and which deliveries are marked.
+func TestStatusHasFindings(t *testing.T) {
+	c := newTestConsole(t)
+	defer c.ring.Watch()()
+	c.consumer("billing", "plan")
+	c.click("1", "help", "Help")
+	c.deliver("another-secret", simulate.Messenger(simulate.Click{Account: "17", User: "1", Payload: "help"}))
+	c.deliver(testSecret, []byte(`{"object":"page","entry":[{"id":"17","messaging":[{"sender":{"id":"1"},"recipient":{"id":"17"},"timestamp":1,"message":{"mid":"m","text":"hello"}}]}]}`))
+	var s status
+	// The first page does not wait for a report of a slow machine.
+	natstest.Eventually(t, "the subject that nobody asks for is found", func() bool {
+		_, text := c.do("GET", "/api/page", "")
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(s.Findings, func(f doctor.Finding) bool { return f.Code == doctor.CodeUnclaimed })
+	})
+	if len(s.Webhooks) != 1 || s.Webhooks[0].Rejections != 1 {
+		t.Errorf("%+v", s)
+	}
+	records, _ := c.ring.after(0)
+	last := records[len(records)-1]
+	if last.Others != 1 || last.Text != "message" || records[0].Others != 0 {
+		t.Errorf("the other item is not marked: %+v", last.summary)
+	}
+}
+
+// TestPageWeighsLittle: everything that is embedded, whether or not a view loads it.
+func TestPageWeighsLittle(t *testing.T) {
+	total := 0
+	err := fs.WalkDir(page(), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		total += int(info.Size())
+		return err
+	})
+	if err != nil || total > 150_000 || total < 50_000 {
+		t.Errorf("%d bytes, %v", total, err)
+	}
+	t.Logf("%d bytes", total)
 }

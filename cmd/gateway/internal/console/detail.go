@@ -34,7 +34,7 @@ type detailItem struct {
 	Reason  string `json:"reason"` // of a dead letter
 	Item    string `json:"item"`
 	Event   string `json:"event"`
-	Send    *send  `json:"send"` // what gateway send needs to send the click again; nil for a dead letter
+	Send    *send  `json:"send"` // what gateway send needs to send the click again; nil for what is not a click
 }
 
 type send struct {
@@ -120,7 +120,7 @@ func (i *recordItem) isForm() bool { return i.Data != nil && isForm(i.Data.Kind)
 func (i *recordItem) detailed(m masker) detailItem {
 	m.form = i.isForm()
 	d := detailItem{Outcome: string(i.Outcome), Subject: i.subject(m.reveal), Reason: string(i.Reason), Item: m.print(i.Item), Event: m.print(i.Event)}
-	if i.Data != nil {
+	if i.Data != nil && i.Data.What == "" {
 		d.Send = i.again(m.reveal)
 	}
 	return d

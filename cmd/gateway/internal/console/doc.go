@@ -8,7 +8,12 @@
 //	live.go     GET  /api/deliveries/live: the list, as server-sent events
 //	detail.go   GET  /api/deliveries/{seq}, POST …/reveal: one delivery
 //	status.go   GET  /api/page: the strip, and what the page has to know
+//	report.go   the doctor's findings, shared by all pages
 //	metrics.go  what the status reads from the gateway's own metrics
+//	clicks.go   GET  /api/clicks, POST /api/clicks/titles: what people press
+//	funnel.go   GET  /api/funnel: how many people go from step to step
+//	scan.go     reads stored events for both, one scan at a time, with progress
+//	consumers.go, receivers.go  GET /api/consumers, /api/receivers, /api/deliveries/{seq}/receivers
 //	try.go      POST /api/try/preview, /api/try/send
 //	fix.go      GET and POST /api/fix…: dead letters and events are replayed
 //	page/       the page itself: plain HTML, CSS and modules, without a build step

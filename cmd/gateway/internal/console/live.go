@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -28,7 +29,7 @@ type liveMessage struct {
 func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 	defer c.ring.Watch()()
 	w.Header().Set("Content-Type", "text/event-stream")
-	last, _ := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64) // 0 for a new page
+	last, _ := strconv.ParseUint(cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after")), 10, 64) // 0 for a new page
 	out := http.NewResponseController(w)
 	for first := true; ; first = false {
 		records, changed := c.ring.after(last)
@@ -73,4 +74,15 @@ func waitFor(r *http.Request, changed <-chan struct{}) bool {
 		return false
 	}
 	return true
+}
+
+// keepTime is how long the ring takes deliveries for a page that is hidden. It asks again
+// meanwhile, in a browser that slows its timers down to one a minute.
+const keepTime = 3 * time.Minute
+
+// keep is for a page that is hidden: a browser has six connections to a server, so a
+// page holds none while nobody sees it.
+func (c *Console) keep(w http.ResponseWriter, _ *http.Request) {
+	c.ring.Keep(keepTime)
+	respond(w, map[string]any{"since": c.ring.watchedSince()})
 }

@@ -50,6 +50,7 @@ type step struct {
 type recordItem struct {
 	Outcome schema.Outcome
 	Subject string
+	ID      string // the Nats-Msg-Id
 	Event   []byte // the message: the event, or the dead letter
 	Item    []byte // as the platform sent it
 	Data    *schema.Data
@@ -70,13 +71,17 @@ type summary struct {
 	Status   int       `json:"status"`
 	Reason   string    `json:"reason"`
 	Micros   int64     `json:"us"`
+	// Others is how many of the items are events that are not clicks. Forwarded is the
+	// webhook whose existing bot gets the delivery.
+	Others    int    `json:"others"`
+	Forwarded string `json:"forwarded"`
 }
 
 func newRecord(o *ingest.Observation, subjects schema.Subjects) *record {
 	r := &record{
 		summary: summary{
 			At: o.Received, Platform: o.Platform, Account: cut(o.Account), Items: len(o.Items) + o.Ignored,
-			Outcome: o.Outcome, Status: o.Status, Reason: o.Reason, Micros: o.Duration.Microseconds(),
+			Outcome: o.Outcome, Status: o.Status, Reason: o.Reason, Micros: o.Duration.Microseconds(), Forwarded: cut(o.Forwarded),
 		},
 		Method: o.Request.Method, Path: cut(o.Request.URL.Path), Remote: o.Request.RemoteAddr,
 		Headers: headers(o.Request), BodySize: len(o.Body), Response: append([]byte(nil), o.Response...),
@@ -126,14 +131,18 @@ func outcomeAt(outcomes []schema.Outcome, i int) schema.Outcome {
 func (r *record) addItem(item *schema.Item, outcome schema.Outcome, subjects schema.Subjects) {
 	kept := recordItem{Outcome: outcome, Item: append([]byte(nil), item.Body[:min(len(item.Body), maxBody)]...)}
 	if m, err := item.Message(subjects, maxEvent); err == nil {
-		kept.Subject, kept.Event, kept.Reason = m.Subject, m.Data, m.DeadLetter
+		kept.Subject, kept.ID, kept.Event, kept.Reason = m.Subject, m.ID, m.Data, m.DeadLetter
 	}
 	if e := item.Event; e != nil {
 		data := e.Data
 		data.Raw = nil // it can be a part of the buffer
 		kept.Data = &data
 		r.accounts[data.Account.ID] = true
-		r.Prefixes = append(r.Prefixes, item.Route.Prefix)
+		if data.What != "" {
+			r.Others++
+		} else {
+			r.Prefixes = append(r.Prefixes, item.Route.Prefix)
+		}
 		for _, id := range []string{data.User.ID, data.User.Ref} {
 			if id != "" {
 				r.Persons = append(r.Persons, pseudonym(id))
@@ -167,6 +176,8 @@ func (i *recordItem) text() string {
 	switch d := i.Data; {
 	case d == nil:
 		return ""
+	case d.What != "":
+		return d.What
 	case d.Payload != nil && (isForm(d.Kind) || isPersonal(d.Payload.Raw)):
 		return string(d.Kind) + " " + masked(d.Payload.Raw)
 	case d.Payload != nil:

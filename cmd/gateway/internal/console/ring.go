@@ -37,6 +37,7 @@ type Ring struct {
 	bytes   int
 	next    uint64        // sequence of the next record
 	since   time.Time     // when somebody began to look
+	kept    *time.Timer   // ends the watch of hidden pages; nil if there is none
 	changed chan struct{} // closed when there is a new record
 }
 
@@ -59,6 +60,18 @@ func (r *Ring) Watch() (stop func()) {
 		r.mu.Unlock()
 	}
 	return sync.OnceFunc(func() { r.watchers.Add(-1) })
+}
+
+// Keep is Watch for a time, from the last call on.
+func (r *Ring) Keep(d time.Duration) {
+	stop := r.Watch()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.kept != nil && r.kept.Reset(d) {
+		stop() // one watch is enough
+		return
+	}
+	r.kept = time.AfterFunc(d, stop)
 }
 
 // Watching implements [ingest.Observer].
@@ -100,10 +113,14 @@ func (r *Ring) add(rec *record) {
 	r.changed = make(chan struct{})
 }
 
-// after returns the records after a sequence, and what is closed when there are more.
+// after returns the records after a sequence, and what is closed when there are more. A
+// sequence that this ring has not had is that of a gateway that was restarted.
 func (r *Ring) after(seq uint64) (records []*record, changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if seq >= r.next {
+		seq = 0
+	}
 	begin := len(r.records)
 	for begin > 0 && r.records[begin-1].Seq > seq {
 		begin--

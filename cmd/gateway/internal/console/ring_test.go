@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/postback-gateway/gateway/ingest"
-	"github.com/postback-gateway/gateway/schema"
+	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
 func observed(reason string, size int) *ingest.Observation {
@@ -20,7 +20,7 @@ func observed(reason string, size int) *ingest.Observation {
 // TestRingIsBounded: by number, by memory and by rate; rejected deliveries are not lost
 // among accepted ones.
 func TestRingIsBounded(t *testing.T) {
-	r := NewRing(schema.Subjects{Root: "postback.v1"})
+	r := NewRing(testSubjects)
 	defer r.Watch()()
 	for range 3 * sampledPerSecond {
 		r.Observe(observed("", 10))
@@ -50,14 +50,34 @@ func TestRingIsBounded(t *testing.T) {
 	if records, _ = r.after(0); len(records) != 10 || r.bytes > maxRingBytes {
 		t.Errorf("%d records with %d bytes", len(records), r.bytes)
 	}
+	if again, _ := r.after(records[9].Seq + 1000); len(again) != 10 {
+		t.Errorf("%d records for a page that knows an earlier gateway", len(again))
+	}
 	if r.find(1) != nil || r.find(records[0].Seq) != records[0] {
 		t.Error("found what is gone, or not what is there")
 	}
 }
 
+// TestKeep: a hidden page is a watcher for a while.
+func TestKeep(t *testing.T) {
+	r := NewRing(testSubjects)
+	for range 3 {
+		r.Keep(time.Hour)
+	}
+	if n := r.watchers.Load(); n != 1 {
+		t.Errorf("%d watchers", n)
+	}
+	r.Keep(time.Millisecond)
+	natstest.Eventually(t, "nobody looks any more", func() bool { return !r.Watching() })
+	r.Keep(time.Hour)
+	if !r.Watching() {
+		t.Error("it does not watch again")
+	}
+}
+
 // TestTally counts rejections also while nobody looks, and forgets them after a while.
 func TestTally(t *testing.T) {
-	r := NewRing(schema.Subjects{Root: "postback.v1"})
+	r := NewRing(testSubjects)
 	for range 3 {
 		r.Observe(observed("mismatch", 1))
 	}
@@ -83,7 +103,7 @@ func TestTally(t *testing.T) {
 
 // BenchmarkObserve is what a delivery costs while somebody looks.
 func BenchmarkObserve(b *testing.B) {
-	r := NewRing(schema.Subjects{Root: "postback.v1"})
+	r := NewRing(testSubjects)
 	defer r.Watch()()
 	o := observed("", 300)
 	for b.Loop() {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/doctor"
+	"github.com/postback-gateway/gateway/ingest"
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/schema"
 )
@@ -21,6 +23,11 @@ type status struct {
 	Totals     map[string]int `json:"totals"` // events by outcome, since the start
 	Store      store          `json:"store"`
 	Consumers  []consumer     `json:"consumers"` // durable ones, the furthest behind first
+
+	// Findings are those of the doctor, problems first. They are up to reportInterval old.
+	Findings []doctor.Finding         `json:"findings"`
+	Webhooks []ingest.WebhookActivity `json:"webhooks"`
+	Forwards []forwards               `json:"forwards"`
 
 	Root        string        `json:"root"`
 	Stream      string        `json:"stream"`
@@ -53,6 +60,17 @@ type consumer struct {
 	Lag     float64 `json:"lag"` // seconds
 }
 
+// forwards is how forwarding to an existing bot goes.
+type forwards struct {
+	Webhook string  `json:"webhook"`
+	Pending float64 `json:"pending"`
+	Lag     float64 `json:"lag"`    // seconds
+	Failed  float64 `json:"failed"` // attempts since the start
+	GivenUp float64 `json:"givenUp"`
+
+	done float64
+}
+
 type account struct {
 	Platform string    `json:"platform"`
 	Account  string    `json:"account"`
@@ -73,6 +91,7 @@ func (c *Console) status(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	s := status{
 		Version: c.Version, Now: time.Now(), Rejections: c.ring.tally.list(time.Now()),
+		Findings: []doctor.Finding{}, Webhooks: c.Activity().Webhooks, Forwards: []forwards{},
 		Root: c.Subjects.Root, Stream: c.Stream, NATS: c.NATS, VerifyToken: c.VerifyToken, Totals: map[string]int{},
 		NotReady: []string{}, Consumers: []consumer{}, Accounts: []account{}, Callbacks: []callback{{schema.UnknownPlatform, c.Webhook + "/webhooks/meta"}},
 	}
@@ -85,6 +104,9 @@ func (c *Console) status(w http.ResponseWriter, r *http.Request) {
 	s.Platforms = c.platforms()
 	families, _ := c.Metrics.Gather() // without what could not be gathered
 	s.read(families)
+	if report := c.reports.get(ctx, c); report != nil {
+		s.Findings = append(s.Findings, report.Findings...)
+	}
 	respond(w, s)
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/console"
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/doctor"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish/replay"
 	"github.com/postback-gateway/gateway/schema"
@@ -17,8 +19,10 @@ import (
 // the public listener.
 func (g *gateway) newConsole(webhooks http.Handler) http.Handler {
 	s := g.settings
-	return console.New(g.ring, console.Config{
+	c := console.New(g.ring, console.Config{
 		Version: g.options.Version, Log: g.log, Metrics: g.registry, Ready: g.ready.Check,
+		Activity: g.ingest.Activity, Consumers: g.consumers,
+		Report:   func(ctx context.Context) doctor.Report { return doctor.Diagnose(g.status(ctx)) },
 		Subjects: eventSubjects(s), Stream: s.Stream, Webhook: g.at.Webhook, NATS: g.at.NATS,
 		VerifyToken: g.verifyTokenPlace(),
 		Bots: func() (bots []string) {
@@ -33,6 +37,8 @@ func (g *gateway) newConsole(webhooks http.Handler) http.Handler {
 			return signWith(g.secrets.Settings(), platform, account)
 		},
 	})
+	g.onStop("console", c.Close)
+	return c
 }
 
 // newReplays connects replays with the streams that consumers read, and with the store of

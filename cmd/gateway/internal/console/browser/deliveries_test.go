@@ -2,6 +2,8 @@ package browser
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -169,4 +171,23 @@ func TestSearchByURL(t *testing.T) {
 	}
 	p.search("platform:telegram")
 	p.waitText("#rows", "his")
+}
+
+// TestForwarded: a forwarded delivery is marked, and the reader sees that the existing bot
+// does not accept it.
+func TestForwarded(t *testing.T) {
+	bot := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
+	t.Cleanup(bot.Close)
+	g := startGateway(t, "GATEWAY_FORWARD=meta="+bot.URL)
+	p := open(t, g, desktop, "/")
+	p.waitText("#empty", "/webhooks/meta")
+	g.post(appSecret, click("plan:pro", "Pro"))
+	p.waitText(".row", "→ bot")
+	p.waitText("#strip", "meta is forwarded")
+	p.wait("/meta is forwarded: .*[1-9]\\d* attempts? failed/.test(document.querySelector('#strip').innerText)")
+	p.click(".row")
+	p.waitText("#drawer", "to the existing bot of meta")
+	p.press(kb.Escape)
+	p.search("forwarded")
+	p.waitText(".row", "plan:pro")
 }

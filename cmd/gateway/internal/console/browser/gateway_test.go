@@ -17,6 +17,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 const (
@@ -66,21 +69,23 @@ func findBrowser() (string, error) {
 type gateway struct {
 	t              *testing.T
 	webhook, admin string
+	nats           string
 	dir            string
 
 	mu  sync.Mutex
 	log bytes.Buffer
 }
 
-// startGateway runs the gateway on free ports until the test ends.
-func startGateway(t *testing.T, args ...string) *gateway {
+// startGateway runs the gateway on free ports until the test ends. env has further settings.
+func startGateway(t *testing.T, env ...string) *gateway {
 	t.Helper()
 	g := &gateway{t: t, dir: t.TempDir()}
-	cmd := exec.Command(program, args...)
+	cmd := exec.Command(program)
 	cmd.Dir = g.dir
 	cmd.Env = append(os.Environ(), "GATEWAY_LISTEN=127.0.0.1:0", "GATEWAY_ADMIN_LISTEN=127.0.0.1:0", "GATEWAY_EMBEDDED_LISTEN=127.0.0.1:0",
 		"GATEWAY_META_APP_SECRETS="+appSecret, "GATEWAY_META_VERIFY_TOKEN=a-verify-token", "GATEWAY_TELEGRAM_SECRETS=shop_bot:"+botToken,
 		"GATEWAY_LOG_FORMAT=json", "GATEWAY_LOG_LEVEL=info")
+	cmd.Env = append(cmd.Env, env...)
 	lines, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +108,7 @@ func startGateway(t *testing.T, args ...string) *gateway {
 	}()
 	select {
 	case at := <-up:
-		g.webhook, g.admin = at["webhook"], at["admin"]
+		g.webhook, g.admin, g.nats = at["webhook"], at["admin"], at["nats"]
 	case <-time.After(20 * time.Second):
 		t.Fatalf("the gateway did not start:\n%s", g.logged())
 	}
@@ -115,9 +120,9 @@ func (g *gateway) read(lines io.Reader, up chan<- map[string]string) {
 		g.mu.Lock()
 		g.log.Write(append(s.Bytes(), '\n'))
 		g.mu.Unlock()
-		var line struct{ Msg, Webhook, Admin string }
+		var line struct{ Msg, Webhook, Admin, NATS string }
 		if json.Unmarshal(s.Bytes(), &line) == nil && line.Msg == "gateway is up" {
-			up <- map[string]string{"webhook": line.Webhook, "admin": line.Admin}
+			up <- map[string]string{"webhook": line.Webhook, "admin": line.Admin, "nats": line.NATS}
 		}
 	}
 }
@@ -155,6 +160,43 @@ func (g *gateway) request(path, body string, header ...string) int {
 	return response.StatusCode
 }
 
+// consumer creates a durable consumer of the events with a prefix; of all without one.
+func (g *gateway) consumer(name, prefix string) jetstream.Consumer {
+	g.t.Helper()
+	nc, err := nats.Connect(g.nats)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	cfg := jetstream.ConsumerConfig{Durable: name, AckPolicy: jetstream.AckExplicitPolicy}
+	if prefix != "" {
+		cfg.FilterSubject = "postback.v1.*.*." + prefix + ".>"
+	}
+	c, err := js.CreateConsumer(g.t.Context(), "POSTBACKS", cfg)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return c
+}
+
+// ack acknowledges the next events of a consumer.
+func (g *gateway) ack(c jetstream.Consumer, events int) {
+	g.t.Helper()
+	for range events {
+		m, err := c.Next()
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		if err := m.DoubleAck(g.t.Context()); err != nil {
+			g.t.Fatal(err)
+		}
+	}
+}
+
 const (
 	testUser = "1254459154682919"
 	testPage = "682498171943165"
@@ -163,11 +205,13 @@ const (
 var clicks int
 
 // click is a delivery of Messenger with one click.
-func click(payload, title string) string {
+func click(payload, title string) string { return clickOf(testUser, payload, title) }
+
+func clickOf(user, payload, title string) string {
 	clicks++
 	text, err := json.Marshal(map[string]any{"object": "page", "entry": []any{map[string]any{
 		"id": testPage, "time": time.Now().UnixMilli(), "messaging": []any{map[string]any{
-			"sender": map[string]any{"id": testUser}, "recipient": map[string]any{"id": testPage}, "timestamp": time.Now().UnixMilli(),
+			"sender": map[string]any{"id": user}, "recipient": map[string]any{"id": testPage}, "timestamp": time.Now().UnixMilli(),
 			"postback": map[string]any{"mid": fmt.Sprintf("m_%d_%d", os.Getpid(), clicks), "title": title, "payload": payload},
 		}}}}})
 	if err != nil {

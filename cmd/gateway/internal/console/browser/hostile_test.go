@@ -2,10 +2,12 @@ package browser
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // hostile are texts that run or change something where they are not treated as text.
@@ -31,6 +33,7 @@ func TestHostile(t *testing.T) {
 	p.waitText("#empty", "/webhooks/meta")
 	for i, text := range hostile {
 		g.post(appSecret, click(text, text))
+		g.post(appSecret, click(fmt.Sprintf("button:%c", 'a'+i), text))
 		quoted, err := json.Marshal(text)
 		if err != nil {
 			t.Fatal(err)
@@ -45,7 +48,7 @@ func TestHostile(t *testing.T) {
 	rows := p.js("document.querySelectorAll('.row').length")
 	p.press("j")
 	p.run(chromedp.KeyEvent("\r"))
-	for i := 0; i < 4*len(hostile)+1; i++ {
+	for i := 0; i < 5*len(hostile)+1; i++ {
 		seq := p.js("new URLSearchParams(location.search).get('d')")
 		p.wait(`!document.querySelector('#drawer').hidden && document.querySelector('#drawer .drawer-head') !== null`)
 		if strings.Contains(p.js("document.querySelector('#drawer').textContent"), "Reveal personal data") {
@@ -53,11 +56,26 @@ func TestHostile(t *testing.T) {
 			p.waitText("#drawer", "is shown")
 		}
 		p.press("j")
-		if i < 4*len(hostile) {
+		if i < 5*len(hostile) {
 			p.wait("new URLSearchParams(location.search).get('d') !== '" + seq + "'")
 			p.waitText("#drawer", "Reveal personal data")
 		}
 	}
+	p.press(kb.Escape)
+	p.js("document.querySelector('[data-view=clicks]').click()")
+	p.waitText("#clicks-result", "unclaimed")
+	p.button("Reveal titles")
+	p.waitText("#clicks-result", "<script>")
+	p.choose("#clicks-by", "account")
+	p.waitText("#clicks-result", "messenger "+testPage)
+	p.js("document.querySelector('[data-view=funnel]').click()")
+	p.wait("document.querySelectorAll('#funnel-suggested button').length > 1")
+	p.js("document.querySelector('#funnel-suggested button').click()")
+	p.js("document.querySelectorAll('#funnel-suggested button')[1].click()")
+	p.button("Count people")
+	p.waitText("#funnel-result", "Of the first")
+	p.js("document.querySelector('[data-view=consumers]').click()")
+	p.waitText("#consumers", "no consumer asks for it")
 	if got := p.js("window.pwned"); got != "undefined" {
 		t.Errorf("a text was run: pwned is %s", got)
 	}

@@ -186,6 +186,18 @@ func (p *tab) button(text string) {
 	p.run(chromedp.Click(fmt.Sprintf("//button[normalize-space()=%q and not(ancestor-or-self::*[@hidden])]", text)))
 }
 
+// choose picks an option of a list.
+func (p *tab) choose(selector, value string) {
+	p.t.Helper()
+	p.js(fmt.Sprintf("(document.querySelector(%q).value = %q, document.querySelector(%q).dispatchEvent(new Event('change')))", selector, value, selector))
+}
+
+// hide has the page believe that nobody sees it: the browser has no window.
+func (p *tab) hide(hidden bool) {
+	p.t.Helper()
+	p.js(fmt.Sprintf("(Object.defineProperty(document, 'hidden', { value: %t, configurable: true }), document.dispatchEvent(new Event('visibilitychange')))", hidden))
+}
+
 // shoot writes a screenshot if the tests are asked to keep them.
 func (p *tab) shoot(name string) {
 	dir := os.Getenv("SCREENSHOTS")

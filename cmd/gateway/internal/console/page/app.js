@@ -1,16 +1,24 @@
 // The page: its views, its keys and its theme.
+import * as clicks from './clicks.js'
 import { byId, go, state } from './common.js'
+import * as consumers from './consumers.js'
 import * as deliveries from './deliveries.js'
 import * as drawer from './drawer.js'
 import * as fix from './fix.js'
+import * as funnel from './funnel.js'
 import * as status from './status.js'
 import * as tryView from './try.js'
 
-const views = ['deliveries', 'fix', 'try']
+// A view can have show and hide, which are called when it is on the page and when not.
+const views = { deliveries, clicks, funnel, consumers, fix, try: tryView }
 
 function navigate() {
-  const view = views.includes(state().view) ? state().view : 'deliveries'
-  for (const name of views) byId(name).hidden = name !== view
+  const view = Object.hasOwn(views, state().view) ? state().view : 'deliveries'
+  for (const name of Object.keys(views)) byId(name).hidden = name !== view
+  for (const [name, module] of Object.entries(views)) {
+    if (name === view) module.show?.()
+    else module.hide?.()
+  }
   document.body.dataset.view = view
   for (const link of document.querySelectorAll('nav a')) {
     if (link.dataset.view === view) link.setAttribute('aria-current', 'page')
@@ -18,7 +26,6 @@ function navigate() {
   }
   deliveries.navigate()
   drawer.navigate()
-  fix.navigate()
 }
 
 function choose(event) {
@@ -59,6 +66,7 @@ function setTheme(theme) {
   if (theme) document.documentElement.dataset.theme = theme
   else delete document.documentElement.dataset.theme
   localStorage.setItem('theme', theme)
+  dispatchEvent(new Event('theme'))
   byId('theme').setAttribute('aria-label', `Theme: ${theme || 'as the system'}`)
 }
 
@@ -69,9 +77,8 @@ document.addEventListener('click', choose)
 document.addEventListener('keydown', press)
 addEventListener('popstate', navigate)
 addEventListener('navigate', navigate)
-deliveries.start()
-tryView.start()
-fix.start()
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => dispatchEvent(new Event('theme')))
+for (const module of Object.values(views)) module.start()
 status.start()
 navigate()
 performance.mark('usable')

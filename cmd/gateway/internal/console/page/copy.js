@@ -43,7 +43,8 @@ export function send(click) {
 
 // nats shows the last message of a subject with the nats tool.
 export function nats(subject, status) {
-  const stream = subject.startsWith('deadletter.') ? `${status.stream}_DEADLETTER` : status.stream
+  const suffix = { deadletter: '_DEADLETTER', other: '_OTHER', delivery: '_DELIVERIES' }[subject.split('.')[0]] ?? ''
+  const stream = status.stream + suffix
   const server = status.nats ? ` --server ${quote(status.nats)}` : ''
   return `nats${server} stream get ${quote(stream)} --last-for ${quote(subject)}`
 }

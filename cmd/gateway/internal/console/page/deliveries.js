@@ -1,6 +1,6 @@
 // The list of deliveries. It belongs to the reader: it follows what is new only while it is
 // at its top, and nobody selects text or has a delivery open.
-import { badge, byId, count, el, fullTime, go, inWords, milliseconds, state, timeOfDay } from './common.js'
+import { badge, byId, count, el, fullTime, get, go, inWords, milliseconds, state, timeOfDay } from './common.js'
 import { matcher } from './search.js'
 import { onStatus, refresh, status } from './status.js'
 
@@ -20,12 +20,14 @@ function mayMove() {
 
 function row(delivery) {
   const more = delivery.items > 1 ? el('span', { class: 'more' }, `+${delivery.items - 1}`) : null
+  const other = delivery.others > 0 ? el('span', { class: 'tag', title: 'An item that is not a click' }, 'other') : null
+  const forwarded = delivery.forwarded ? el('span', { class: 'tag', title: `Forwarded to the existing bot of ${delivery.forwarded}` }, '→ bot') : null
   const last = delivery.reason ? el('span', { class: 'why' }, `${delivery.status} ${inWords(delivery.reason)}`) : el('span', { class: 'took' }, milliseconds(delivery.us))
   return el('li', {}, el('a', { class: 'row', href: `?d=${delivery.seq}`, 'data-seq': delivery.seq, click: openRow },
     el('time', { datetime: delivery.at, title: fullTime(delivery.at) }, timeOfDay(delivery.at)),
     el('span', { class: 'platform' }, delivery.platform || '–'),
     el('bdi', { class: 'account' }, delivery.account || '–'),
-    el('span', { class: 'text' }, el('bdi', {}, delivery.text), more),
+    el('span', { class: 'text' }, el('bdi', {}, delivery.text), more, other, forwarded),
     badge(delivery.outcome, delivery.reason), last))
 }
 
@@ -171,6 +173,29 @@ export function start() {
   byId('new').addEventListener('click', catchUp)
   onStatus(drawAround)
   apply()
-  const events = new EventSource('api/deliveries/live')
-  events.addEventListener('message', (event) => receive(JSON.parse(event.data)))
+  document.addEventListener('visibilitychange', follow)
+  setInterval(() => document.hidden && keep(), keepInterval)
+  follow()
+}
+
+// A browser has six connections to a server, for all its tabs. So a page holds one only
+// while somebody sees it; meanwhile it asks the gateway now and then to keep deliveries.
+const keepInterval = 30_000
+let connection = null
+
+const keep = () => get('deliveries/keep').catch(() => {}) // the strip says that the gateway does not respond
+
+function follow() {
+  if (document.hidden) {
+    keep().then(() => {
+      if (!document.hidden) return
+      connection?.close()
+      connection = null
+    })
+    return
+  }
+  if (connection) return
+  const last = waiting[0] ?? all[0]
+  connection = new EventSource(`api/deliveries/live?after=${last?.seq ?? 0}`)
+  connection.addEventListener('message', (event) => receive(JSON.parse(event.data)))
 }

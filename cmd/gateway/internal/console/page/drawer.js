@@ -1,6 +1,7 @@
 // One delivery: what arrived, next to what it became.
 import { badge, byId, el, fullTime, get, go, inWords, milliseconds, post, state } from './common.js'
 import { copy, curl, nats, send } from './copy.js'
+import { receivers } from './receivers.js'
 import { status } from './status.js'
 
 let shown = '' // the delivery in the drawer
@@ -18,9 +19,17 @@ function json(text) {
   return box
 }
 
+// forwarded says how far the existing bot is behind: the queue does not say more.
+function forwarded(webhook) {
+  const queue = (status()?.forwards ?? []).filter((f) => f.webhook.split('/')[0] === webhook)
+  const waiting = queue.reduce((sum, f) => sum + f.pending, 0)
+  return `to the existing bot of ${webhook}; ${waiting ? `${waiting} deliveries wait for it` : 'none waits for it'}`
+}
+
 function facts(d) {
   const rows = [
     ['Received', fullTime(d.at)], ['From', d.remote], ['Platform', d.platform], ['Account', d.account],
+    ['Forwarded', d.forwarded ? forwarded(d.forwarded) : ''],
     ['Secret', d.secret ? `${d.secret} matches` : ''], ['Response', `${d.status} in ${milliseconds(d.us)}`],
   ].filter(([, value]) => value)
   return el('dl', { class: 'facts' }, ...rows.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]))
@@ -48,13 +57,15 @@ function delivery(d) {
 const fold = (title, content) => el('details', {}, el('summary', {}, title), content)
 
 function item(d, event, number) {
-  const title = d.events.length > 1 ? `Event ${number + 1} of ${d.events.length}` : event.send ? 'Event' : 'Dead letter'
+  const isEvent = event.reason === ''
+  const title = d.events.length > 1 ? `Event ${number + 1} of ${d.events.length}` : isEvent ? 'Event' : 'Dead letter'
   const heading = el('h3', {}, `${title} `, badge(event.outcome))
   const subject = el('p', { class: 'subject' }, el('code', {}, event.subject), button('Copy', () => copy(event.subject, 'the subject')))
   return el('section', { class: 'part pair', 'aria-label': title }, heading, subject,
     el('div', { class: 'columns' },
       el('div', {}, el('h4', {}, "The platform's item"), json(event.item)),
-      el('div', {}, el('h4', {}, event.send ? 'The event' : 'The dead letter'), json(event.event))),
+      el('div', {}, el('h4', {}, isEvent ? 'The event' : 'The dead letter'), json(event.event)),
+      isEvent && el('div', { class: 'received-by' }, el('h4', {}, 'Received by'), el('div', { 'data-receivers': number }, el('p', { class: 'hint' }, 'Asking the consumers')))),
     el('p', { class: 'actions' },
       event.send ? button('Copy as gateway send', () => copy(send(event.send), 'gateway send')) : null,
       button('Copy as nats command', () => copy(nats(event.subject, status()), 'the nats command')),
@@ -87,6 +98,23 @@ function draw(d) {
     el('div', { class: 'pairs' }, ...events.map((event, number) => item(d, event, number)), nothing,
       d.more > 0 && events.length ? el('p', { class: 'hint part' }, `${d.more} further items are not shown here.`) : null)))
   drawer.hidden = false
+  if (events.length > 0) showReceivers(d.seq)
+}
+
+// showReceivers fills in what has to be asked for.
+async function showReceivers(seq) {
+  let all = []
+  let problem = ''
+  try {
+    all = await get(`deliveries/${seq}/receivers`)
+  } catch (error) {
+    problem = error.message
+  }
+  if (String(seq) !== shown) return
+  for (const box of byId('drawer').querySelectorAll('[data-receivers]')) {
+    const found = all[Number(box.dataset.receivers)]
+    box.replaceChildren(found ? receivers(found) : el('p', { class: 'hint' }, problem || 'Not known.'))
+  }
 }
 
 // navigate opens the delivery in the URL, or closes the drawer.

@@ -1,6 +1,6 @@
 // What went wrong and can be done again: dead letters, and events for one consumer. Nothing
 // is replayed before the reader has seen what will happen and has said yes.
-import { ago, byId, count, el, fullTime, get, inWords, post, say, state } from './common.js'
+import { ago, byId, count, el, fullTime, get, inWords, post, say } from './common.js'
 import { json } from './drawer.js'
 import { onStatus } from './status.js'
 
@@ -216,10 +216,13 @@ async function poll() {
   }
 }
 
-export function navigate() {
-  const visible = state().view === 'fix'
-  if (visible && !shown) refresh()
-  shown = visible
+export function show() {
+  if (!shown) refresh()
+  shown = true
+}
+
+export function hide() {
+  shown = false
 }
 
 export function start() {

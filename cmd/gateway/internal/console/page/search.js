@@ -19,7 +19,7 @@ export function parse(query) {
 }
 
 const matchers = {
-  '': (row, value) => [row.text, row.platform, row.account, row.outcome, row.reason, String(row.status)].some((text) => text.toLowerCase().includes(value)),
+  '': (row, value) => [row.text, row.platform, row.account, row.outcome, row.reason, String(row.status), row.others ? 'other' : '', row.forwarded ? 'forwarded' : ''].some((text) => text.toLowerCase().includes(value)),
   platform: (row, value) => row.platform === value.toLowerCase(),
   account: (row, value) => row.account.split(',').includes(value),
   prefix: (row, value) => (row.prefixes ?? []).includes(value),

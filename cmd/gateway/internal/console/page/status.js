@@ -23,7 +23,7 @@ function rejections(all) {
   return all.filter((rejection) => rejection.count > 0).map((rejection) => {
     const from = [rejection.handler.replace('_handshake', ' handshake'), rejection.account].filter((part) => part && part !== 'not_found').join(' ')
     return problem(`${count(rejection.count)} rejected: ${inWords(rejection.reason)}`, rejection.advice,
-      ` ${from ? `on ${from}, ` : ''}last `, time(rejection.last), ' ',
+      `${from ? ` on ${from}` : ''} · `, time(rejection.last), ' · ',
       el('a', { href: '?q=outcome:rejected', click: follow }, 'show'))
   })
 }
@@ -39,7 +39,38 @@ const percent = (part, whole) => `${Math.round(100 * part / whole)} %`
 const nearlyFull = 0.9
 const behind = 60 // seconds
 
-function storeProblems({ store, consumers }) {
+const sentence = (text) => (text ? `${text.charAt(0).toUpperCase()}${text.slice(1)}.` : '')
+
+// isShown leaves out what the strip shows by itself. A rejection counts for as long as
+// nothing was accepted after it.
+function isShown(finding, s) {
+  if (finding.code === 'rejected') return !s.rejections.some((rejection) => rejection.count > 0)
+  return finding.code !== 'not_ready'
+}
+
+function findings(s, level) {
+  return s.findings.filter((finding) => finding.level === level && isShown(finding, s))
+}
+
+const about = (finding) => (finding.about ? `${finding.about}: ` : '')
+
+const findingProblem = (finding) => problem(`${about(finding)}${finding.text}`, sentence(finding.do))
+
+function notes(s) {
+  const found = findings(s, 'note')
+  if (found.length === 0) return null
+  return el('details', { class: 'notes', open: byId('strip').querySelector('.notes')?.open ?? false },
+    el('summary', {}, `${found.length} ${found.length === 1 ? 'note' : 'notes'}`),
+    el('ul', {}, ...found.map((finding) => el('li', {}, `${about(finding)}${finding.text}. `, el('span', { class: 'advice' }, sentence(finding.do))))))
+}
+
+function forwardProblems({ forwards }) {
+  return forwards.filter(({ pending, lag }) => pending > 0 && lag > behind).map((f) => problem(
+    `${count(f.pending)} ${f.pending === 1 ? 'delivery waits' : 'deliveries wait'} for the existing bot of ${f.webhook}`,
+    `The oldest waits for ${Math.round(f.lag / 60)} min; ${count(f.failed)} attempts have failed since the start. See that the bot runs and answers 2xx; the log has its last error.`))
+}
+
+function storeProblems({ store, consumers, findings: known }) {
   const found = []
   if (store.limit > 0 && store.bytes > nearlyFull * store.limit) {
     found.push(problem(`The stream is ${percent(store.bytes, store.limit)} full`,
@@ -48,20 +79,28 @@ function storeProblems({ store, consumers }) {
   if (store.diskSize > 0 && store.diskFree < (1 - nearlyFull) * store.diskSize) {
     found.push(problem(`The disk of the data directory is ${percent(store.diskSize - store.diskFree, store.diskSize)} full`, 'Free some space or move the data directory to a larger disk.'))
   }
-  for (const consumer of consumers.filter(({ lag, pending }) => lag > behind && pending > 0)) {
+  for (const consumer of consumers.filter(({ name, lag, pending }) => lag > behind && pending > 0 && !known.some((finding) => finding.about === name && finding.level === 'problem'))) {
     found.push(problem(`Consumer ${consumer.name} is ${count(consumer.pending)} events behind`,
       `The oldest of them is ${Math.round(consumer.lag / 60)} min old. See that the service runs and acknowledges what it receives.`))
   }
   return found
 }
 
-function storeLine({ store, consumers }) {
+function storeLine({ store, consumers, forwards }) {
   const parts = []
   if (store.limit > 0) parts.push(`stream ${percent(store.bytes, store.limit)} full`)
   if (store.diskSize > 0) parts.push(`disk ${percent(store.diskSize - store.diskFree, store.diskSize)} full`)
-  parts.push(consumers.length === 0 ? 'no durable consumer' : `${count(consumers.length)} durable ${consumers.length === 1 ? 'consumer' : 'consumers'}`)
-  if (store.unclaimed > 0) parts.push(`${count(store.unclaimed)} ${store.unclaimed === 1 ? 'subject' : 'subjects'} unclaimed (gateway unclaimed lists them)`)
+  if (consumers.length > 0) parts.push(`${count(consumers.length)} durable ${consumers.length === 1 ? 'consumer' : 'consumers'}`)
+  if (store.unclaimed > 0) parts.push(`${count(store.unclaimed)} ${store.unclaimed === 1 ? 'subject' : 'subjects'} unclaimed`)
+  for (const f of forwards) parts.push(`${f.webhook} is forwarded: ${count(f.pending)} waiting, ${count(f.failed)} ${f.failed === 1 ? 'attempt' : 'attempts'} failed${f.givenUp ? `, ${count(f.givenUp)} given up` : ''}`)
   return parts.join(' · ')
+}
+
+// lastRejections are those that nobody has to act on any more.
+function lastRejections({ webhooks, rejections: recent }) {
+  const isOver = (webhook) => webhook.rejection && !recent.some((rejection) => rejection.count > 0 && rejection.reason === webhook.reason)
+  return webhooks.filter(isOver).map((webhook) => el('span', {},
+    `${webhook.webhook}${webhook.account ? ` ${webhook.account}` : ''}: last rejection `, time(webhook.rejection), ` (${inWords(webhook.reason)})`))
 }
 
 function accounts(all) {
@@ -72,6 +111,29 @@ function accounts(all) {
   return el('ul', { class: 'accounts', 'aria-label': 'Last event of each account' }, ...shown)
 }
 
+const narrow = matchMedia('(max-width: 700px)')
+
+// most is how many problems are shown in full.
+const most = () => (narrow.matches ? 1 : 3)
+
+// problemList shows the first problems, and the others when somebody asks. Where a view
+// needs the room, compact is all of them in one line.
+function problemList(problems) {
+  if (problems.length === 0) return []
+  const rest = problems.slice(most())
+  const open = byId('strip').querySelector('.more-problems')?.open ?? false
+  const more = problems.length > 1 ? ` and ${count(problems.length - 1)} more` : ''
+  return [el('p', { class: 'compact' }, el('span', { 'aria-hidden': 'true' }, '✗ '), el('strong', {}, problems[0].querySelector('strong').textContent), more, ' · ',
+    el('a', { href: '?', click: showDeliveries }, 'what to do')),
+  el('ul', { class: 'problems' }, ...problems.slice(0, most())),
+  rest.length ? el('details', { class: 'more-problems', open }, el('summary', {}, `${count(rest.length)} more ${rest.length === 1 ? 'problem' : 'problems'}`), el('ul', { class: 'problems' }, ...rest)) : '']
+}
+
+function showDeliveries(event) {
+  event.preventDefault()
+  go({ view: '', d: '' })
+}
+
 function draw(s) {
   const pill = byId('ready')
   const isReady = s.notReady.length === 0
@@ -79,28 +141,30 @@ function draw(s) {
   pill.textContent = isReady ? '● ready' : '✗ not ready'
   const problems = [
     ...s.notReady.map((line) => problem('No event can be stored', line)),
-    ...storeProblems(s),
     ...rejections(s.rejections),
+    ...findings(s, 'problem').map(findingProblem),
+    ...storeProblems(s),
+    ...forwardProblems(s),
   ]
   const stored = s.totals.stored ?? 0
   const quiet = stored > 0
     ? `${count(stored)} ${stored === 1 ? 'event' : 'events'} stored since the start`
     : s.handshakes > 0 ? 'Meta has verified the callback URL; no event has arrived yet' : 'No event has arrived yet'
   byId('strip').replaceChildren(
-    ...(problems.length ? [el('ul', { class: 'problems' }, ...problems)] : []),
-    el('div', { class: 'quiet-line' }, el('span', {}, quiet), el('span', {}, storeLine(s)), accounts(s.accounts) ?? ''))
+    ...problemList(problems),
+    el('div', { class: 'quiet-line' }, el('span', {}, quiet), el('span', {}, storeLine(s)), accounts(s.accounts) ?? '', ...lastRejections(s)), notes(s) ?? '')
   byId('version').textContent = `version ${s.version}`
 }
 
 async function refresh() {
   try {
     current = await get('page')
-    draw(current)
+    if (!byId('strip').contains(document.activeElement)) draw(current) // it would lose the focus
     for (const listener of listeners) listener(current)
   } catch (error) {
     byId('ready').className = 'pill bad'
     byId('ready').textContent = '✗ no answer'
-    byId('strip').replaceChildren(el('ul', { class: 'problems' }, problem(error.message)))
+    byId('strip').replaceChildren(...problemList([problem(error.message)]))
   }
 }
 

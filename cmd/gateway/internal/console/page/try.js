@@ -1,6 +1,7 @@
 // Compose a click of any platform, see what it becomes while typing, and send it.
-import { byId, el, go, milliseconds, post, say } from './common.js'
+import { byId, el, get, go, milliseconds, post, say } from './common.js'
 import { json } from './drawer.js'
+import { receivers } from './receivers.js'
 import { onStatus } from './status.js'
 
 const typing = 150 // milliseconds without a key until the preview is asked for
@@ -61,12 +62,19 @@ async function preview() {
     const p = await post('try/preview', 'preview', click())
     if (asked !== JSON.stringify(click())) return // typed further
     byId('try-subject').textContent = p.subject || '–'
+    if (p.subject) showReceivers(p.subject)
     byId('try-problem').textContent = p.problem
     byId('try-event').replaceChildren(json(p.event))
     byId('try-body').replaceChildren(json(p.body))
   } catch (error) {
     byId('try-problem').textContent = error.message
   }
+}
+
+// showReceivers is only about the subject that is shown.
+async function showReceivers(subject) {
+  const found = await get(`receivers?subject=${encodeURIComponent(subject)}`).catch((error) => ({ receivers: [], note: error.message }))
+  if (byId('try-subject').textContent === subject) byId('try-receivers').replaceChildren(receivers(found))
 }
 
 async function submit(event) {
@@ -104,11 +112,17 @@ function build(s) {
   const result = el('div', { class: 'becomes' },
     el('h2', {}, 'What it becomes'), el('p', { class: 'error', id: 'try-problem', role: 'status' }),
     el('h3', {}, 'Subject'), el('p', {}, el('code', { id: 'try-subject' })),
+    el('h3', {}, 'Received by'), el('div', { id: 'try-receivers' }),
     el('h3', {}, 'Event'), el('div', { id: 'try-event' }),
     el('details', {}, el('summary', {}, 'What the platform posts'), el('div', { id: 'try-body' })))
   byId('try').replaceChildren(form, result)
   byId('try-platform').addEventListener('change', choosePlatform)
   choosePlatform()
+}
+
+// show asks again: the consumers may have changed.
+export function show() {
+  if (platforms.length > 0) typed()
 }
 
 export function start() {
