@@ -61,7 +61,7 @@ func (b *batch) add(e *event, err error) {
 		err = b.addEvent(e)
 	}
 	if err != nil {
-		b.deadLetter(e.Platform, schema.ReasonMalformed, e.body, e.note+describeError(err))
+		b.deadLetter(schema.Rejection{Reason: schema.ReasonMalformed, Detail: e.note + describeError(err), Platform: e.Platform}, e.origin, e.body)
 	}
 }
 
@@ -83,7 +83,7 @@ func (b *batch) addEvent(e *event) error {
 	if err != nil {
 		return err
 	}
-	b.items = append(b.items, schema.Item{Event: complete, Undated: !hasTime, Route: route, Body: e.body})
+	b.items = append(b.items, schema.Item{Event: complete, Undated: !hasTime, Route: route, Body: e.body, Origin: e.origin})
 	return nil
 }
 
@@ -108,24 +108,25 @@ func (b *batch) ignore(platform string, n int) {
 }
 
 // deadLetter adds a dead letter.
-func (b *batch) deadLetter(platform string, reason schema.Reason, body []byte, detail string) {
+func (b *batch) deadLetter(r schema.Rejection, from schema.Origin, body []byte) {
 	if b.malformed++; b.malformed > maxDeadLetters {
 		b.surplus++
 		return
 	}
-	if len(detail) > maxDetail {
-		detail = strings.ToValidUTF8(detail[:maxDetail], "") + "…"
+	if len(r.Detail) > maxDetail {
+		r.Detail = strings.ToValidUTF8(r.Detail[:maxDetail], "") + "…"
 	}
-	b.items = append(b.items, schema.Item{
-		Rejection: schema.Rejection{Reason: reason, Detail: detail, Platform: platform, ReceivedAt: b.receivedAt},
-		Body:      body,
-	})
+	r.ReceivedAt = b.receivedAt
+	b.items = append(b.items, schema.Item{Rejection: r, Body: body, Origin: from})
 }
+
+// Envelope implements [schema.Origin] for a whole body.
+func (b *batch) Envelope() schema.Envelope { return schema.Envelope{Account: b.account} }
 
 // deadLetterBody adds a dead letter for a whole body that is not a JSON object.
 func (b *batch) deadLetterBody(platform string, body []byte, err error) {
 	b.notJSON = true
-	b.deadLetter(platform, schema.ReasonNotJSON, body, err.Error())
+	b.deadLetter(schema.Rejection{Reason: schema.ReasonNotJSON, Detail: err.Error(), Platform: platform}, b, body)
 }
 
 // deadLetterSurplus adds a dead letter for the whole body, which has more than
@@ -138,5 +139,5 @@ func (b *batch) deadLetterSurplus(platform string, body []byte) {
 	detail := fmt.Sprintf("%d more %s: the whole delivery is kept", b.surplus, sort)
 	b.surplus-- // this dead letter stands for one of them
 	b.malformed = 0
-	b.deadLetter(platform, schema.ReasonMalformed, body, detail)
+	b.deadLetter(schema.Rejection{Reason: schema.ReasonMalformed, Detail: detail, Platform: platform}, b, body)
 }

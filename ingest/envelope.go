@@ -16,10 +16,15 @@ import (
 // an entry's lists. An entry without such a list is an item itself, and so is a delivery
 // without entries.
 type rawItem struct {
+	object  string // of its delivery
 	entryID string // of its entry: the id of the page or account
 	list    string
 	body    []byte // a part of the delivery's buffer
 	fault   string // why body is malformed; else empty
+	bare    bool   // body stands in the place of the list
+
+	change *whatsappChange // that the item is in; nil for an item of an entry
+	member string          // its list in the change
 }
 
 // The lists of an entry, and what stands in for them: the sample of the dashboard's Test
@@ -32,6 +37,7 @@ const (
 	listSample    = "sample"
 	listEntry     = "entry"
 	listDelivery  = "delivery"
+	listName      = "name" // an object or id that is not a name
 )
 
 // channel follows from the list that the item was in.
@@ -129,7 +135,7 @@ func (w *walker) release() {
 func (w *walker) envelope() error {
 	var e envelope
 	if w.dec.PeekKind() != '{' {
-		err := w.malformed(&e, "", "a delivery has to be an object")
+		err := w.malformed(&e, listDelivery, "a delivery has to be an object")
 		w.envelopes = append(w.envelopes, e)
 		return err
 	}
@@ -157,7 +163,7 @@ func (w *walker) envelope() error {
 // change or a messaging item in the place of an entry.
 func (w *walker) entry(e *envelope) error {
 	if w.dec.PeekKind() != '{' {
-		return w.malformed(e, "entry", "an entry has to be an object")
+		return w.malformed(e, listEntry, "an entry has to be an object")
 	}
 	first, id, start, itself := len(e.items), "", w.nextOffset(), listEntry
 	err := w.object(func(name string) error {
@@ -258,7 +264,9 @@ func (w *walker) list(e *envelope, name string, element func() error) error {
 	case 'n':
 		return w.dec.SkipValue()
 	default:
-		return w.malformed(e, name, name+" has to be an array")
+		err := w.malformed(e, name, name+" has to be an array")
+		e.items[len(e.items)-1].bare = true
+		return err
 	}
 }
 
@@ -273,7 +281,7 @@ func (w *walker) id(e *envelope, to *string) error {
 	case 'n':
 		return w.dec.SkipValue()
 	default:
-		return w.malformed(e, "", "object and id have to be strings")
+		return w.malformed(e, listName, "object and id have to be strings")
 	}
 }
 

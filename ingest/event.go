@@ -9,7 +9,8 @@ type event struct {
 	id          string    // the platform's own; empty if there is none
 	timestamp   timestamp // as the platform sent it
 	body        []byte    // the item as the platform sent it
-	note        string    // what the detail of a dead letter starts with; usually empty
+	origin      schema.Origin
+	note        string // what the detail of a dead letter starts with; usually empty
 	// describe sets What and what else is known about the item if it is not a click, in a
 	// new event with the same platform, account and channel.
 	describe func(other *event)

@@ -116,7 +116,7 @@ var messagingChanges = sync.Pool{New: func() any { return new(messagingChange) }
 
 // decodeMessaging decodes an item, or a change with one.
 func decodeMessaging(b *batch, item *rawItem, p *metaPlatform) {
-	e := event{body: item.body, describe: item.describe}
+	e := event{body: item.body, describe: item.describe, origin: item}
 	e.Platform = p.name
 	switch item.list {
 	case listCalls, listEntry, listDelivery:

@@ -89,14 +89,15 @@ func decodeEnvelope(b *batch, e *envelope) {
 	}
 	for i := range e.items {
 		item := &e.items[i]
+		item.object = e.object
 		if b.isForwarded {
 			b.noteEntry(item.entryID)
 		}
 		switch {
 		case item.fault != "":
-			b.deadLetter(name, schema.ReasonMalformed, item.body, item.fault)
+			b.deadLetter(schema.Rejection{Reason: schema.ReasonMalformed, Detail: item.fault, Platform: name}, item, item.body)
 		case platform == nil:
-			e := event{body: item.body, describe: item.describe}
+			e := event{body: item.body, describe: item.describe, origin: item}
 			e.Platform = name
 			b.add(&e, nil)
 		default:

@@ -21,7 +21,7 @@ func (b *batch) addOther(e *event) error {
 		b.surplus++
 		return nil
 	}
-	other := event{body: e.body}
+	other := event{body: e.body, origin: e.origin}
 	other.Platform, other.Account, other.Channel, other.What = e.Platform, e.Account, e.Channel, "item"
 	if e.describe != nil {
 		e.describe(&other)

@@ -49,7 +49,7 @@ func decodeTelegram(b *batch, body []byte) {
 		b.deadLetterBody(schema.Telegram, body, err)
 		return
 	}
-	e := event{body: body, describe: describeUpdate}
+	e := event{body: body, describe: describeUpdate, origin: b}
 	e.Platform, e.Account.ID, e.Channel = schema.Telegram, b.account, schema.ChannelPrimary
 	b.add(&e, decodeUpdate(&e, body))
 	if b.answerCallbacks && e.Kind == schema.KindInlineButton && b.items[0].Event != nil {

@@ -16,7 +16,7 @@ const labelTelegram = schema.Telegram
 
 // headerTelegram carries the secret_token that was given to setWebhook (Telegram
 // Bot API).
-const headerTelegram = "X-Telegram-Bot-Api-Secret-Token"
+const headerTelegram = schema.SecretHeader
 
 // The rejections of a secret token.
 var (

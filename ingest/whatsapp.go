@@ -17,10 +17,11 @@ var whatsapp = metaPlatform{name: schema.WhatsApp, decode: decodeWhatsApp}
 // decodeWhatsApp decodes a change of a business account.
 func decodeWhatsApp(b *batch, item *rawItem, _ *metaPlatform) {
 	c, err := readWhatsAppChange(item)
+	c.placeItems(item)
 	if err == nil && c.decode(b) {
 		return
 	}
-	e := event{body: item.body, describe: func(other *event) {
+	e := event{body: item.body, origin: item, describe: func(other *event) {
 		item.describe(other)
 		other.Account.ID = cmp.Or(c.account, other.Account.ID)
 	}}
@@ -31,7 +32,7 @@ func decodeWhatsApp(b *batch, item *rawItem, _ *metaPlatform) {
 // newEvent returns an event for an item of one of the change's lists. A malformed item does
 // not affect the others.
 func (c *whatsappChange) newEvent(item *rawItem, describe func(other *event)) (*event, error) {
-	e := event{body: item.body, describe: describe}
+	e := event{body: item.body, describe: describe, origin: item}
 	e.Platform, e.Account.ID, e.Channel = schema.WhatsApp, c.account, item.channel()
 	if c.account != "" { // the dead letter has the item alone, without its account
 		e.note = "to phone number id " + c.account + ": "

@@ -9,16 +9,19 @@ import (
 // whatsappChange is an item of entry[].changes, split into the items of its lists, which
 // are not decoded yet.
 type whatsappChange struct {
-	field    lenientString
-	account  string
-	contacts []whatsappContact
-	byID     map[stringOrInt]int // indexes of contacts by each of their ids
-	found    envelope            // the items of all lists, in their order
-	kinds    []*whatsappList     // of the items
+	field       lenientString
+	account     string
+	around      *rawItem // the change itself
+	contacts    []whatsappContact
+	rawContacts []byte
+	byID        map[stringOrInt]int // indexes of contacts by each of their ids
+	found       envelope            // the items of all lists, in their order
+	kinds       []*whatsappList     // of the items
 }
 
 // whatsappList is a list in the value of a change.
 type whatsappList struct {
+	name   string
 	fields []lenientString // of the changes that have this list
 	// decode adds an item of the list to the batch.
 	decode func(c *whatsappChange, b *batch, item *rawItem)
@@ -34,17 +37,25 @@ const (
 
 // whatsappLists is the table of lists, by their names.
 var whatsappLists = map[string]*whatsappList{
-	"messages":         {[]lenientString{fieldMessages, fieldStandby, ""}, (*whatsappChange).decodeMessage, false},
-	"calls":            {[]lenientString{fieldCalls, ""}, (*whatsappChange).decodeCall, false},
-	"user_preferences": {[]lenientString{fieldPreferences, ""}, (*whatsappChange).decodePreference, false},
-	"statuses":         {[]lenientString{fieldMessages, fieldStandby, fieldCalls, ""}, (*whatsappChange).decodeStatus, true},
-	"message_echoes":   {[]lenientString{fieldMessages, fieldStandby, ""}, (*whatsappChange).decodeEcho, true},
+	"messages":         {"messages", []lenientString{fieldMessages, fieldStandby, ""}, (*whatsappChange).decodeMessage, false},
+	"calls":            {"calls", []lenientString{fieldCalls, ""}, (*whatsappChange).decodeCall, false},
+	"user_preferences": {"user_preferences", []lenientString{fieldPreferences, ""}, (*whatsappChange).decodePreference, false},
+	"statuses":         {"statuses", []lenientString{fieldMessages, fieldStandby, fieldCalls, ""}, (*whatsappChange).decodeStatus, true},
+	"message_echoes":   {"message_echoes", []lenientString{fieldMessages, fieldStandby, ""}, (*whatsappChange).decodeEcho, true},
 }
 
 // malformedValue stands for a value of a wrong JSON type in a change that can have clicks.
 var malformedValue = &whatsappList{
 	fields: []lenientString{fieldMessages, fieldStandby, fieldCalls, fieldPreferences, ""},
 	decode: (*whatsappChange).decodeMessage,
+}
+
+// placeItems tells the items where they are.
+func (c *whatsappChange) placeItems(item *rawItem) {
+	c.around = item
+	for i := range c.found.items {
+		c.found.items[i].change, c.found.items[i].member = c, c.kinds[i].name
+	}
 }
 
 // decode adds the items of the change to the batch, and reports whether there are any.
@@ -168,7 +179,7 @@ func (w *whatsappWalker) metadata() error {
 // is left out.
 func (w *whatsappWalker) contacts() error {
 	body, err := w.value()
-	w.change.contacts, w.change.byID = nil, nil
+	w.change.contacts, w.change.byID, w.change.rawContacts = nil, nil, body
 	var all []jsontext.Value
 	if decodeJSON(body, &all) != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -33,8 +34,8 @@ const (
 	encodingBase64 = "base64"
 )
 
-// DeadLetter keeps an item that could not become an event, so that nothing is lost. Read
-// it, fix the cause, and post the body again.
+// DeadLetter keeps an item that could not become an event, so that nothing is lost. Fix the
+// cause, then replay it.
 type DeadLetter struct {
 	Reason     Reason    `json:"reason"`
 	Detail     string    `json:"detail"`
@@ -48,7 +49,23 @@ type DeadLetter struct {
 	// Truncated reports that Body is only the beginning.
 	Truncated bool   `json:"truncated"`
 	Body      string `json:"body"`
+	Envelope
 }
+
+// Envelope is what a replay needs of a delivery beside the item. A truncated dead letter
+// has none.
+type Envelope struct {
+	// Account is the bot in the path of the webhook, or the account of a forwarded delivery.
+	Account string `json:"account,omitempty"`
+	// Header is set if Body is a whole delivery for an existing bot: the platform's headers.
+	Header map[string][]string `json:"header,omitempty"`
+	// Before and After stand around Body in a delivery that has no other item.
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
+}
+
+// Origin knows the delivery that an item came in. It is asked only about dead letters.
+type Origin interface{ Envelope() Envelope }
 
 // Subject returns deadletter.<root>.<platform>.<reason>.
 func (d *DeadLetter) Subject(root string) string {
@@ -60,6 +77,20 @@ func (d *DeadLetter) NatsMsgID() string {
 	return strings.TrimSuffix(DeadLetterRoot, ".") + ":" + d.Platform + ":" + string(d.Reason) + ":" + d.SHA256
 }
 
+// IsForwarded reports whether the dead letter is a whole delivery for an existing bot.
+func (d *DeadLetter) IsForwarded() bool {
+	return d.Reason == ReasonNotForwarded || d.Header != nil
+}
+
+// Delivery returns the item in a delivery of its own.
+func (d *DeadLetter) Delivery() ([]byte, error) {
+	body, err := d.Bytes()
+	if err != nil || d.Before == "" {
+		return body, err
+	}
+	return slices.Concat([]byte(d.Before), body, []byte(d.After)), nil
+}
+
 // Bytes returns Body decoded. The error says that Body does not have its Encoding.
 func (d *DeadLetter) Bytes() ([]byte, error) {
 	if d.Encoding == encodingBase64 {
@@ -69,16 +100,20 @@ func (d *DeadLetter) Bytes() ([]byte, error) {
 }
 
 // deadLetter returns a dead letter whose Body [DeadLetter.encode] sets.
-func deadLetter(r Rejection, body []byte) *DeadLetter {
+func deadLetter(r Rejection, from Origin, body []byte) *DeadLetter {
 	sum := sha256.Sum256(body)
 	encoding := encodingUTF8
 	if !utf8.Valid(body) {
 		encoding = encodingBase64
 	}
-	return &DeadLetter{
+	d := &DeadLetter{
 		Reason: r.Reason, Detail: r.Detail, ReceivedAt: r.ReceivedAt, Platform: r.Platform,
 		Encoding: encoding, Length: len(body), SHA256: hex.EncodeToString(sum[:]),
 	}
+	if from != nil {
+		d.Envelope = from.Envelope()
+	}
+	return d
 }
 
 // message returns the dead letter as it is stored, with as much of body as fits into limit
@@ -100,7 +135,9 @@ func (d *DeadLetter) message(root string, body []byte, limit int) (Message, erro
 func (d *DeadLetter) encode(body []byte, limit int) ([]byte, error) {
 	for keep := max(0, min(len(body), limit)); ; {
 		d.setBody(body[:keep])
-		d.Truncated = d.Length > keep
+		if d.Truncated = d.Length > keep; d.Truncated {
+			d.Envelope = Envelope{} // of no use without the whole body
+		}
 		out, err := encode(d)
 		if err != nil || len(out) <= limit || keep == 0 {
 			return out, err

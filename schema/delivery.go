@@ -26,6 +26,22 @@ type Delivery struct {
 	// ReceivedAt is when the gateway received it. It is not stored: a message has the time
 	// at which it was stored.
 	ReceivedAt time.Time
+	// Again is the id of the dead letter that is posted again; empty for a new delivery.
+	Again string
+}
+
+// SecretHeader carries the secret token of a Telegram bot. Dead letters do not have it.
+const SecretHeader = "X-Telegram-Bot-Api-Secret-Token"
+
+// Envelope implements [Origin].
+func (d *Delivery) Envelope() Envelope {
+	header := make(map[string][]string, len(d.Header))
+	for name, values := range d.Header {
+		if name != SecretHeader {
+			header[name] = values
+		}
+	}
+	return Envelope{Account: d.Account, Header: header}
 }
 
 const (
@@ -46,8 +62,12 @@ func DeliverySubject(root, webhook, account string) string {
 	return strings.Join([]string{DeliveryRoot + root, webhook, token}, ".")
 }
 
-// NatsMsgID is the same each time the platform delivers the same body: the bot gets it once.
+// NatsMsgID is the same each time the platform delivers the same body: the bot gets it
+// once. One that is posted again has another id.
 func (d *Delivery) NatsMsgID() string {
+	if d.Again != "" {
+		return DeliveryRoot + "again:" + d.Again
+	}
 	sum := sha256.Sum256(d.Body)
 	return strings.Join([]string{strings.TrimSuffix(DeliveryRoot, "."), d.Webhook, d.Account, hex.EncodeToString(sum[:])}, ":")
 }

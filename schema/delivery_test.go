@@ -3,6 +3,7 @@ package schema
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -91,4 +92,31 @@ func FuzzDecodeDelivery(f *testing.F) {
 			t.Errorf("body %q, want %q", d.Body, data)
 		}
 	})
+}
+
+// A dead letter of a delivery has what the bot needs, but not the secret token; a truncated
+// one cannot be posted again, so it has nothing of it.
+func TestDeliveryAsDeadLetter(t *testing.T) {
+	d := &Delivery{Webhook: "telegram", Account: "shop_bot", Header: map[string][]string{SecretHeader: {"secret"}, "Content-Type": {"a/b"}}}
+	for body, truncated := range map[string]bool{"{}": false, strings.Repeat("x", 10_000): true} {
+		item := Item{Rejection: Rejection{Reason: ReasonNotForwarded, Platform: "telegram"}, Origin: d, Body: []byte(body)}
+		m, err := item.Message(Subjects{Root: DefaultRoot}, 4096)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var letter DeadLetter
+		if err := json.Unmarshal(m.Data, &letter); err != nil {
+			t.Fatal(err)
+		}
+		if letter.Truncated != truncated || (letter.Account == "shop_bot") == truncated || (len(letter.Header) == 1) == truncated || !letter.IsForwarded() {
+			t.Errorf("%+v", letter)
+		}
+		if strings.Contains(string(m.Data), "secret") {
+			t.Errorf("the secret token is in %s", m.Data)
+		}
+	}
+	again := Delivery{Webhook: "meta", Again: "7"}
+	if first := (&Delivery{Webhook: "meta"}); first.NatsMsgID() == again.NatsMsgID() {
+		t.Error("the store would drop the delivery as a duplicate")
+	}
 }

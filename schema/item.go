@@ -21,6 +21,8 @@ type Item struct {
 	// Body is the item as the platform sent it, for the dead letter. An event that is too
 	// large for the server becomes one too.
 	Body []byte
+	// Origin is where Body was, for the dead letter; nil if Body is a whole delivery.
+	Origin Origin
 }
 
 // Rejection says why an item is not an event, when it was received, and from where.
@@ -91,11 +93,11 @@ func (i *Item) delivery(root string, limit int) (Message, error) {
 		Detail:     "not forwarded: " + tooLargeDetail(m.Size(), limit),
 		Platform:   d.Webhook,
 		ReceivedAt: d.ReceivedAt,
-	}, d.Body).message(root, d.Body, limit)
+	}, d, d.Body).message(root, d.Body, limit)
 }
 
 func (i *Item) deadLetter(root string, r Rejection, limit int) (Message, error) {
-	return deadLetter(r, i.Body).message(root, i.Body, limit)
+	return deadLetter(r, i.Origin, i.Body).message(root, i.Body, limit)
 }
 
 // Shrink returns a stored message in a form that fits another server's limit, which

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,6 @@ import (
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/ingest/simulate"
-	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/stream"
 	"github.com/postback-gateway/gateway/schema"
 )
@@ -171,30 +171,29 @@ func demoPost(ctx context.Context, s *settings.Settings, at server.Addresses, pl
 
 // demoReader is an ordinary consumer with its own connection. It starts with new events.
 type demoReader struct {
-	link   *natsconn.Link
+	from   *source
 	events *stream.Reader
 }
 
 func newDemoReader(ctx context.Context, s *settings.Settings, at server.Addresses) (*demoReader, error) {
-	store, err := server.ConsumerStore(s)
+	here := *s
+	if at.NATS != "" {
+		here.EmbeddedListen = strings.TrimPrefix(at.NATS, "nats://")
+	}
+	from, err := openEvents(ctx, &here, "demo", "")
 	if err != nil {
 		return nil, err
 	}
-	store.Config.Servers = at.NATS
-	link, _, err := openStream(ctx, store, "postback-gateway demo")
+	events, err := stream.Open(ctx, from.link, stream.ReaderConfig{Stream: from.Stream, New: true, Follow: true})
 	if err != nil {
-		return nil, err
+		from.close()
 	}
-	events, err := stream.Open(ctx, link, stream.ReaderConfig{Stream: store.Config.Stream, New: true, Follow: true})
-	if err != nil {
-		link.NC.Close()
-	}
-	return &demoReader{link, events}, err
+	return &demoReader{from, events}, err
 }
 
 func (r *demoReader) close() {
 	r.events.Close()
-	r.link.NC.Close()
+	r.from.close()
 }
 
 // show waits for the next event and prints it.

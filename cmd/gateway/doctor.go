@@ -25,7 +25,9 @@ func newDoctorCmd() *cobra.Command {
 		Long: "  gateway doctor\n\n" +
 			"Asks a running gateway (GATEWAY_ADMIN_LISTEN, and GATEWAY_ADMIN_TOKEN if it has one) why\n" +
 			"nothing arrives: at its webhooks, in its store, or at its consumers. Each finding says what\n" +
-			"to do. The exit status is 1 if there is a problem; notes do not count.",
+			"to do. The exit status is 1 if there is a problem; notes do not count.\n\n" +
+			"With GATEWAY_RELAY the store is that of this machine; consumers and unclaimed subjects are\n" +
+			"those of the cluster. Several gateways on a cluster: each knows what it has received itself.",
 		Example: "  gateway doctor\n  gateway doctor --json | jq -r '.findings[].code'",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -40,11 +42,8 @@ func newDoctorCmd() *cobra.Command {
 	return cmd
 }
 
-// doctorTimeout is longer than the gateway takes to ask its store.
-const doctorTimeout = 10 * time.Second
-
 func runDoctor(ctx context.Context, s *settings.Settings, asJSON bool, w io.Writer) error {
-	text, err := fetchStatus(ctx, s)
+	text, err := askGateway(ctx, s, http.MethodGet, "/api/status", nil)
 	if err != nil {
 		return err
 	}
@@ -64,32 +63,6 @@ func runDoctor(ctx context.Context, s *settings.Settings, asJSON bool, w io.Writ
 }
 
 var errProblems = errors.New("something is wrong, see the findings")
-
-// maxStatus bounds a response: a report has bounded lists.
-const maxStatus = 16 << 20
-
-func fetchStatus(ctx context.Context, s *settings.Settings) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
-	defer cancel()
-	url := "http://" + settings.Reachable(s.AdminListen) + "/api/status"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	if s.AdminToken.IsSet() {
-		request.Header.Set("Authorization", "Bearer "+s.AdminToken.Reveal())
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("no gateway responds at %s (%w): start one with gateway serve, or set GATEWAY_ADMIN_LISTEN to its admin listener", url, errors.Unwrap(err))
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxStatus))
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s answered %s: %s", url, response.Status, strings.TrimSpace(string(text)))
-	}
-	return text, err
-}
 
 func printReport(w io.Writer, r *doctor.Report) error {
 	state := "is ready"
@@ -114,6 +87,13 @@ func printReceived(w io.Writer, r *doctor.Report) error {
 	for _, hook := range r.Received.Webhooks {
 		name := strings.TrimSuffix(hook.Webhook+"/"+hook.Account, "/")
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", name, since(r.Now, hook.Handshake), since(r.Now, hook.Delivery), since(r.Now, hook.Rejection, hook.Reason))
+	}
+	if len(r.Rejections) > 0 {
+		fmt.Fprintln(t, "\nREJECTED IN 5 MINUTES\tREASON\tREQUESTS\tLAST")
+	}
+	for _, j := range r.Rejections {
+		name := strings.TrimSuffix(j.Handler+"/"+j.Account, "/")
+		fmt.Fprintf(t, "%s\t%d %s\t%d\t%s\n", readable(name), j.Status, j.Reason, j.Count, since(r.Now, j.Last))
 	}
 	if len(r.Received.Accounts) > 0 {
 		fmt.Fprintln(t, "\nACCOUNT\tLAST EVENT\tLAST ON STANDBY")

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +29,7 @@ func TestDoctor(t *testing.T) {
 		t.Fatalf("a wrong signature was answered %d", status)
 	}
 	p.diagnosed("rejected")
+	p.rejections("meta_handshake verify_token 1, meta mismatch 1")
 	p.post(p.secret(), []byte(`{"object":"page","entry":[{"id":"1","messaging":[{"sender":{"id":"u"},"message":{"mid":"m","text":"hi"}}]}]}`))
 	p.diagnosed("not_subscribed", "rejected")
 	if status, text := p.post(p.secret(), click); status != http.StatusOK {
@@ -75,6 +78,34 @@ func (p *gatewayProcess) diagnosed(codes ...string) (text string, status int) {
 	}
 	p.checkWidth(text)
 	return text, status
+}
+
+// rejections checks what the report says about the last minutes, whether or not somebody
+// looks at the console.
+func (p *gatewayProcess) rejections(want string) {
+	p.t.Helper()
+	out, _ := p.run("doctor", "--json")
+	var report doctor.Report
+	if err := json.Unmarshal([]byte(strings.SplitN(out, "\n", 2)[0]), &report); err != nil {
+		p.t.Fatalf("%v: %s", err, out)
+	}
+	var got []string
+	for _, r := range report.Rejections {
+		got = append(got, fmt.Sprint(r.Handler, " ", r.Reason, " ", r.Count))
+		if r.Do == "" || r.Last.IsZero() {
+			p.t.Errorf("incomplete: %+v", r)
+		}
+	}
+	slices.Sort(got)
+	wanted := strings.Split(want, ", ")
+	slices.Sort(wanted)
+	if !slices.Equal(got, wanted) {
+		p.t.Errorf("rejections %q, want %q", got, wanted)
+	}
+	text, _ := p.run("doctor")
+	if !strings.Contains(text, "\nREJECTED IN 5 MINUTES  REASON") {
+		p.t.Errorf("no rejections in\n%s", text)
+	}
 }
 
 // run runs another command of the binary against the gateway, and returns what it prints

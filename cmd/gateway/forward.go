@@ -15,7 +15,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
-	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/stream"
@@ -74,23 +73,12 @@ const (
 )
 
 func (f *forward) run(ctx context.Context, s *settings.Settings, w, warn io.Writer) error {
-	store, err := server.ConsumerStore(s)
+	events, err := openEvents(ctx, s, "forward", f.filter)
 	if err != nil {
 		return err
 	}
-	selected, err := store.Config.Select(f.filter)
-	if err == nil && selected.Spec != stream.Events {
-		err = fmt.Errorf("%q selects no events of stream %s", f.filter, store.Config.Stream)
-	}
-	if err != nil {
-		return err
-	}
-	link, _, err := openStream(ctx, store, "postback-gateway forward")
-	if err != nil {
-		return err
-	}
-	defer link.NC.Close()
-	next, closeReader, err := f.open(ctx, link, store.Config.Stream, selected.Filters)
+	defer events.close()
+	next, closeReader, err := f.open(ctx, events.link, events.Stream, events.Filters)
 	if err != nil {
 		return err
 	}

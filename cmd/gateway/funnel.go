@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish/analytics"
 )
@@ -26,7 +25,8 @@ func newFunnelCmd() *cobra.Command {
 			"Counts distinct people from the stored events. A step is a prefix, such as plan, or a prefix\n" +
 			"with an action, such as plan.pro or plan:pro. A person reaches a step by a click after the one\n" +
 			"that reached the step before; other clicks between them do not matter.\n\n" +
-			"The median is the time from the last click of the step before to the first one of the step.",
+			"The median is the time from the last click of the step before to the first one of the step.\n\n" +
+			relayHelp,
 		Example: "  gateway funnel GET_STARTED plan checkout:pay --within 1h\n  gateway funnel =referral plan --since 7d --account 682498171943165",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			query.Steps, query.Since, query.Within = args, since.before(time.Now()), time.Duration(within)
@@ -57,18 +57,14 @@ func newFunnelCmd() *cobra.Command {
 }
 
 func countFunnel(ctx context.Context, s *settings.Settings, query analytics.FunnelQuery, warn io.Writer) (*analytics.Funnel, error) {
-	store, err := server.ConsumerStore(s)
+	events, err := openEvents(ctx, s, "funnel", "")
 	if err != nil {
 		return nil, err
 	}
-	link, _, err := openStream(ctx, store, "postback-gateway funnel")
-	if err != nil {
-		return nil, err
-	}
-	defer link.NC.Close()
+	defer events.close()
 	bar := newProgress(warn)
 	defer bar.done()
-	return analytics.CountFunnel(ctx, link, store.Config.Settings, query, bar.update)
+	return analytics.CountFunnel(ctx, events.link, events.Settings, query, bar.update)
 }
 
 func printFunnel(w io.Writer, funnel *analytics.Funnel) error {

@@ -65,10 +65,10 @@ var internals = map[string][]string{
 	"admin":                 {},
 	"compare":               {"ingest/simulate"},
 	"doctor":                {"ingest", "publish/monitor", "schema"},
-	"console":               {internal + "doctor", "ingest", "ingest/simulate", "publish/analytics", "publish/monitor", "publish/natsconn", "publish/stream", "schema"},
+	"console":               {internal + "doctor", "ingest", "ingest/simulate", "publish/analytics", "publish/monitor", "publish/natsconn", "publish/replay", "publish/stream", "schema"},
 	"reload":                {internal + "settings"},
 	"forward":               {"publish", "publish/monitor", "publish/natsconn", "publish/stream", "schema"},
-	"server":                {internal + "admin", internal + "console", internal + "doctor", internal + "forward", internal + "reload", internal + "settings", internal + "tracing", "ingest", "publish", "publish/embedded", "publish/fallback", "publish/monitor", "publish/relay", "publish/stream", "schema"},
+	"server":                {internal + "admin", internal + "console", internal + "doctor", internal + "forward", internal + "reload", internal + "settings", internal + "tracing", "ingest", "publish", "publish/embedded", "publish/fallback", "publish/monitor", "publish/natsconn", "publish/relay", "publish/replay", "publish/stream", "schema"},
 }
 
 // folder returns the path within the module, and its first part.

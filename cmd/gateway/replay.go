@@ -13,11 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/replay"
-	"github.com/postback-gateway/gateway/publish/stream"
 )
 
 // replayCmd are the options of the command.
@@ -35,22 +33,32 @@ func newReplayCmd() *cobra.Command {
 	var r replayCmd
 	cmd := &cobra.Command{
 		Use:   "replay [filter]",
-		Short: "Have a consumer receive stored events again",
-		Long: "  gateway replay --consumer billing --since 1h\n  gateway replay --given-up billing --dry-run\n\n" +
-			"Resets a durable consumer to the first event that matches. It receives all events of its\n" +
-			"filters from there on again, also those that it has acknowledged. Their ids are the same, so a\n" +
-			"program that acts once for each id does nothing twice. Nothing is published, and other\n" +
-			"consumers receive nothing.\n\n" +
-			"Without --yes or --dry-run the command says what it would do and asks.",
-		Example: "  gateway replay --consumer billing plan:pro --since 2d\n  gateway replay --consumer billing --id m_AbCdEf\n  gateway replay --given-up billing --yes",
-		Args:    oneFilter,
+		Short: "Replay events to a consumer, or dead letters",
+		Long: "  gateway replay --consumer billing --since 1h\n  gateway replay --given-up billing --dry-run\n  gateway replay 'deadletter.>'\n\n" +
+			"With --consumer or --given-up it resets a durable consumer to the first event that matches. It\n" +
+			"receives all events of its filters from there on again, also those that it has acknowledged.\n" +
+			"Their ids are the same, so a program that acts once for each id does nothing twice. Nothing is\n" +
+			"published, and other consumers receive nothing.\n\n" +
+			"With a filter of dead letters a running gateway (GATEWAY_ADMIN_LISTEN) parses them again, after\n" +
+			"you have repaired the cause. What is an event now is stored with the id that it would have had;\n" +
+			"what is stored already is not stored again. Deliveries that were not forwarded are posted to\n" +
+			"the existing bot again. What succeeds is removed from the dead letters.\n\n" +
+			"Without --yes or --dry-run the command says what it would do and asks.\n\n" +
+			"With GATEWAY_RELAY consumers and dead letters are in the cluster; ask the gateway that relays\n" +
+			"to replay dead letters.",
+		Example: "  gateway replay --consumer billing plan:pro --since 2d\n  gateway replay --consumer billing --id m_AbCdEf\n  gateway replay --given-up billing --yes\n" +
+			"  gateway replay 'deadletter.*.*.messenger.malformed_item' --since 1d",
+		Args: oneFilter,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := r.prepare(cmd, args); err != nil {
 				return err
 			}
-			s, err := settings.LoadOnly(storeSettings...)
+			s, err := settings.LoadOnly(append(storeSettings, "GATEWAY_ADMIN_*")...)
 			if err != nil {
 				return err
+			}
+			if r.isDeadLetters() {
+				return r.runDeadLetters(cmd, &s)
 			}
 			return r.run(cmd, &s)
 		},
@@ -58,8 +66,8 @@ func newReplayCmd() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&r.request.Consumer, "consumer", "", "the durable consumer that receives the events")
 	f.StringVar(&r.givenUp, "given-up", "", "a consumer: replay to it what it has given up")
-	f.Var(&r.since, "since", "from the first event stored within this time, like 1h or 7d")
-	f.StringVar(&r.request.ID, "id", "", "from the event with this id or Nats-Msg-Id")
+	f.Var(&r.since, "since", "from the first event or dead letter stored within this time, like 1h or 7d")
+	f.StringVar(&r.request.ID, "id", "", "from the event with this id or Nats-Msg-Id; only the dead letter with this one, or its sha256")
 	f.BoolVar(&r.dryRun, "dry-run", false, "only say what would happen")
 	f.BoolVar(&r.yes, "yes", false, "do not ask")
 	f.BoolVar(&r.asJSON, "json", false, "print one JSON object; needs --yes or --dry-run")
@@ -70,14 +78,18 @@ func (r *replayCmd) prepare(cmd *cobra.Command, args []string) error {
 	r.filter = strings.Join(args, "")
 	hasStart := r.filter != "" || r.since > 0 || r.request.ID != ""
 	switch {
+	case r.isDeadLetters() && r.request.Consumer+r.givenUp != "":
+		return badUsage(cmd, "dead letters are not replayed to a consumer: expected no --consumer and no --given-up")
+	case r.asJSON && !r.yes && !r.dryRun:
+		return badUsage(cmd, "--json: expected --yes or --dry-run too")
+	case r.isDeadLetters():
+		return nil
 	case (r.request.Consumer == "") == (r.givenUp == ""):
-		return badUsage(cmd, "expected --consumer NAME, or --given-up NAME")
+		return badUsage(cmd, "expected --consumer NAME, --given-up NAME, or a filter of dead letters such as 'deadletter.>'")
 	case r.givenUp != "" && hasStart:
 		return badUsage(cmd, "--given-up replays from the first event that the consumer has given up: expected no filter, --since or --id")
 	case r.givenUp == "" && !hasStart:
 		return badUsage(cmd, "expected where to begin: a filter, --since or --id")
-	case r.asJSON && !r.yes && !r.dryRun:
-		return badUsage(cmd, "--json: expected --yes or --dry-run too")
 	}
 	if r.givenUp != "" {
 		r.request.Consumer, r.request.GivenUp = r.givenUp, true
@@ -88,59 +100,57 @@ func (r *replayCmd) prepare(cmd *cobra.Command, args []string) error {
 
 func (r *replayCmd) run(cmd *cobra.Command, s *settings.Settings) error {
 	ctx, w := cmd.Context(), cmd.OutOrStdout()
-	store, err := server.ConsumerStore(s)
+	events, err := openEvents(ctx, s, "replay", r.filter)
 	if err != nil {
 		return err
 	}
-	selected, err := store.Config.Select(r.filter)
-	if err == nil && selected.Spec != stream.Events {
-		err = fmt.Errorf("%q selects no events of stream %s", r.filter, store.Config.Stream)
-	}
-	if err != nil {
-		return err
-	}
-	r.request.Filters = selected.Filters
-	link, _, err := openStream(ctx, store, "postback-gateway replay")
-	if err != nil {
-		return err
-	}
-	defer link.NC.Close()
+	defer events.close()
+	r.request.Filters = events.Filters
 	bar := newProgress(cmd.ErrOrStderr())
 	r.request.Progress = bar.update
-	plan, err := replay.Prepare(ctx, link, store.Config.Settings, r.request)
+	plan, err := replay.Prepare(ctx, events.link, events.Settings, r.request)
 	bar.done()
 	if err != nil {
 		return err
 	}
 	if r.asJSON {
 		if !r.dryRun {
-			err = plan.Run(ctx, link)
+			err = plan.Run(ctx, events.link)
 		}
 		return errors.Join(json.NewEncoder(w).Encode(plan), err)
 	}
 	if err := printPlan(w, plan); err != nil || r.dryRun {
 		return err
 	}
-	return r.confirmed(ctx, cmd, link, plan)
+	return r.confirmed(ctx, cmd, events.link, plan)
 }
 
 // confirmed replays if it may.
 func (r *replayCmd) confirmed(ctx context.Context, cmd *cobra.Command, link *natsconn.Link, plan *replay.Plan) error {
-	if !r.yes {
-		fmt.Fprintf(cmd.OutOrStdout(), "Replay? Type yes: ")
-		answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		if strings.TrimSpace(answer) != "yes" {
-			return errors.New("not replayed: expected yes, or the flag --yes")
-		}
+	if err := r.confirm(cmd); err != nil {
+		return err
 	}
 	if err := plan.Run(ctx, link); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), "Consumer %s receives %d events.\n", plan.Consumer, plan.Events)
 	return err
+}
+
+// confirm asks, unless the flag has answered.
+func (r *replayCmd) confirm(cmd *cobra.Command) error {
+	if r.yes {
+		return nil
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "Replay? Type yes: ")
+	answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if strings.TrimSpace(answer) != "yes" {
+		return errors.New("not replayed: expected yes, or the flag --yes")
+	}
+	return nil
 }
 
 func printPlan(w io.Writer, p *replay.Plan) error {

@@ -54,7 +54,7 @@ func TestReplay(t *testing.T) {
 		{"--consumer relay --since 1h", "", "the gateway's own"},
 		{"--consumer nobody --since 1h", "", "consumer not found"},
 		{"--consumer billing", "", "expected where to begin"},
-		{"--since 1h", "", "expected --consumer NAME, or --given-up NAME"},
+		{"--since 1h", "", "expected --consumer NAME, --given-up NAME, or a filter of dead letters such as 'deadletter.>'"},
 		{"--consumer billing --id c --dry-run", "", "would receive 1 events from event 3 on"},
 		{"--consumer billing plan:pro --dry-run", "", "would receive 2 events from event 2 on"},
 		{"--consumer archive --since 1h --dry-run", "", "would receive 3 events from event 1 on"},
@@ -71,6 +71,9 @@ func TestReplay(t *testing.T) {
 	}
 	if text, status := p.run("replay", "--given-up", "billing", "--yes"); status != exitDone || !strings.Contains(text, "Consumer billing receives 2 events.") {
 		t.Errorf("replay: status %d\n%s", status, text)
+	}
+	if text, _ := p.run("replay", "--given-up", "billing", "--dry-run"); !strings.Contains(text, "nothing to replay") {
+		t.Errorf("what was replayed is still listed as given up:\n%s", text)
 	}
 	if got := drain(t, billing, (jetstream.Msg).Ack); got != "b c" {
 		t.Errorf("after the replay billing got %q", got)

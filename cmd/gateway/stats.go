@@ -12,10 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish/analytics"
-	"github.com/postback-gateway/gateway/publish/stream"
 )
 
 // stats are the options of the command.
@@ -35,7 +33,8 @@ func newStatsCmd() *cobra.Command {
 			"Counts the stored events by the prefix and action of their payloads, most pressed first.\n" +
 			"The filter is a payload, such as plan or plan:pro, or a subject filter.\n\n" +
 			"Without --since the stream has the numbers at hand. With it the events are read, which\n" +
-			"takes a few seconds for a million. Both count the events that the stream still holds.",
+			"takes a few seconds for a million. Both count the events that the stream still holds.\n\n" +
+			relayHelp,
 		Example: "  gateway stats --by platform,account\n  gateway stats 'postback.v1.messenger.>' --since 1h --json",
 		Args:    oneFilter,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -69,25 +68,14 @@ func oneFilter(cmd *cobra.Command, args []string) error {
 }
 
 func (s *stats) run(ctx context.Context, given *settings.Settings, w, warn io.Writer) error {
-	store, err := server.ConsumerStore(given)
+	events, err := openEvents(ctx, given, "stats", s.filter)
 	if err != nil {
 		return err
 	}
-	selected, err := store.Config.Select(s.filter)
-	if err == nil && selected.Spec != stream.Events {
-		err = fmt.Errorf("%q selects no events: stats counts clicks", s.filter)
-	}
-	if err != nil {
-		return err
-	}
-	link, _, err := openStream(ctx, store, "postback-gateway stats")
-	if err != nil {
-		return err
-	}
-	defer link.NC.Close()
+	defer events.close()
 	bar := newProgress(warn)
-	counts, err := analytics.CountEvents(ctx, link, store.Config.Settings,
-		analytics.Query{Filters: selected.Filters, Since: s.since.before(time.Now()), By: s.by}, bar.update)
+	counts, err := analytics.CountEvents(ctx, events.link, events.Settings,
+		analytics.Query{Filters: events.Filters, Since: s.since.before(time.Now()), By: s.by}, bar.update)
 	bar.done()
 	switch {
 	case err != nil:

@@ -13,7 +13,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
-	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/stream"
@@ -37,8 +36,7 @@ func newTailCmd() *cobra.Command {
 		Long: "  gateway tail\n  gateway tail plan --last 10\n\n" +
 			"Prints a line for each event of the stream, first those that are stored and then new ones,\n" +
 			"until you press Ctrl-C. The filter is a payload, such as plan or plan:pro, or a subject filter.\n\n" +
-			"It reads from GATEWAY_NATS_URL, or from the embedded server of a gateway on this machine\n" +
-			"(GATEWAY_EMBEDDED_LISTEN). Other consumers still get every event.\n\n" +
+			relayHelp + "\nOther consumers still get every event.\n\n" +
 			"On a terminal the lines are short and have colors, unless NO_COLOR is set.",
 		Example: "  gateway tail 'postback.v1.*.*.plan.>' --since 1h --json\n  gateway tail 'deadletter.>' --no-follow",
 		Args:    oneFilter,
@@ -63,50 +61,22 @@ func newTailCmd() *cobra.Command {
 	return cmd
 }
 
-// storeSettings match the settings that a command needs to read the stream.
-var storeSettings = []string{"GATEWAY_NATS_*", "GATEWAY_EMBEDDED_*", "GATEWAY_SUBJECT_ROOT", "GATEWAY_STREAM"}
-
-// openStream connects as a consumer does and returns the stream's settings. The caller
-// closes the connection.
-func openStream(ctx context.Context, store server.Store, name string) (*natsconn.Link, *jetstream.StreamInfo, error) {
-	link, err := natsconn.Dial(store.Config.Config, name)
-	if err != nil {
-		return nil, nil, store.Explain(err)
-	}
-	s, err := link.JS.Stream(ctx, store.Config.Stream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		err = fmt.Errorf("stream %s does not exist: set GATEWAY_STREAM to that of a gateway that has run here", store.Config.Stream)
-	}
-	if err != nil {
-		link.NC.Close()
-		return nil, nil, err
-	}
-	return link, s.CachedInfo(), nil
-}
-
 // run prints until ctx ends.
 func (t *tail) run(ctx context.Context, s *settings.Settings, w io.Writer) error {
-	store, err := server.ConsumerStore(s)
+	from, err := openSource(ctx, s, "tail", t.filter)
 	if err != nil {
 		return err
 	}
-	selected, err := store.Config.Select(t.filter)
-	if err != nil {
-		return err
-	}
-	link, info, err := openStream(ctx, store, "postback-gateway tail")
-	if err != nil {
-		return err
-	}
-	defer link.NC.Close()
-	if selected.Spec != stream.Events && !captures(info, selected.Filters) {
-		other, err := link.JS.Stream(ctx, store.Config.Name(selected.Spec))
+	defer from.close()
+	info := from.info
+	if from.Spec != stream.Events && !captures(info, from.Filters) {
+		other, err := from.link.JS.Stream(ctx, from.Name(from.Spec))
 		if err != nil {
-			return fmt.Errorf("stream %s: %w", store.Config.Name(selected.Spec), err)
+			return fmt.Errorf("stream %s: %w", from.Name(from.Spec), err)
 		}
 		info = other.CachedInfo()
 	}
-	return t.follow(ctx, link, info, selected.Filters, newEventPrinter(w, t.asJSON))
+	return t.follow(ctx, from.link, info, from.Filters, newEventPrinter(w, t.asJSON))
 }
 
 // captures reports whether the stream can hold what a filter matches.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish/monitor"
 )
@@ -46,16 +45,12 @@ func newUnclaimedCmd() *cobra.Command {
 }
 
 func (u *unclaimed) run(ctx context.Context, s *settings.Settings, w, warn io.Writer) error {
-	store, err := server.ConsumerStore(s)
+	events, err := openEvents(ctx, s, "unclaimed", "")
 	if err != nil {
 		return err
 	}
-	link, _, err := openStream(ctx, store, "postback-gateway unclaimed")
-	if err != nil {
-		return err
-	}
-	defer link.NC.Close()
-	found, err := monitor.Unclaimed(ctx, link, store.Config.Settings, u.since.before(time.Now()))
+	defer events.close()
+	found, err := monitor.Unclaimed(ctx, events.link, events.Settings, u.since.before(time.Now()))
 	switch {
 	case err != nil:
 		return err

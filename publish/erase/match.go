@@ -77,7 +77,7 @@ func (p *Person) inDeadLetter(data []byte) (others []string, found bool) {
 	if json.Unmarshal(data, &d) != nil {
 		return nil, false
 	}
-	body, err := d.Bytes()
+	body, err := d.Delivery()
 	if err != nil {
 		return nil, false
 	}

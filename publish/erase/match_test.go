@@ -54,3 +54,25 @@ func TestForgetFindsIdsInDeadLetters(t *testing.T) {
 		}
 	}
 }
+
+// contacts is an origin that names people beside the item.
+type contacts struct{}
+
+func (contacts) Envelope() schema.Envelope {
+	return schema.Envelope{Before: `{"contacts":[{"wa_id":"16505551234"}],"messages":[`, After: "]}"}
+}
+
+func TestForgetFindsIdsAroundDeadLetters(t *testing.T) {
+	item := letter(schema.WhatsApp, `{"type":"button"}`)
+	item.Origin = contacts{}
+	m, err := item.Message(schema.Subjects{Root: "postback.v1"}, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]bool{"16505551234": true, "16505551235": false} {
+		p := Person{Platform: schema.WhatsApp, User: id}
+		if _, got := p.inDeadLetter(m.Data); got != want {
+			t.Errorf("%s: %t", id, got)
+		}
+	}
+}

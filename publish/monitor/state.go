@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -80,6 +81,9 @@ func (m *Monitor) GivenUpCounts(ctx context.Context) (map[string]uint64, error) 
 	}
 	name := m.Streams.Name(stream.GivenUp)
 	s, err := link.JS.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return counts, nil // it is optional
+	}
 	if err != nil {
 		return counts, fmt.Errorf("stream %s: %w", name, err)
 	}

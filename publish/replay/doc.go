@@ -1,3 +1,4 @@
-// Package replay has a consumer receive stored events again: it resets the consumer, so
-// nothing is published twice.
+// Package replay has stored messages processed again. A consumer receives events again
+// (replay.go): it is reset, so nothing is published twice. Dead letters are parsed again, or
+// posted to the existing bot again (deadletters.go).
 package replay

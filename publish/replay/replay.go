@@ -24,6 +24,7 @@ type Request struct {
 	Filters  []string  // none: all events
 	Since    time.Time // when they were stored; zero: all
 	ID       string    // an event's id or Nats-Msg-Id; empty: any
+	Sequence uint64    // of the event; 0: any
 	GivenUp  bool      // what the consumer has given up
 
 	Progress analytics.Progress // may be nil
@@ -42,7 +43,15 @@ type Plan struct {
 	// GivenUp are the events that it has given up and that are still stored.
 	GivenUp []monitor.GivenUp `json:"given_up,omitempty"`
 
-	stream string
+	stream     string
+	advisories *advisories // of what it has given up; nil: it was not asked for
+}
+
+// advisories are messages about what a consumer has given up.
+type advisories struct {
+	stream  string
+	filters []string
+	last    uint64 // sequence
 }
 
 // ErrNothing says that no stored event meets the conditions.
@@ -54,13 +63,7 @@ func Prepare(ctx context.Context, link *natsconn.Link, cfg stream.Settings, r Re
 	if err := p.checkConsumer(ctx, link); err != nil {
 		return nil, err
 	}
-	var first *stream.Message
-	var err error
-	if r.GivenUp {
-		first, err = p.findGivenUp(ctx, link, cfg)
-	} else {
-		first, err = p.find(ctx, link, r)
-	}
+	first, err := p.findFirst(ctx, link, cfg, r)
 	if err != nil {
 		return nil, err
 	}
@@ -77,9 +80,20 @@ func Prepare(ctx context.Context, link *natsconn.Link, cfg stream.Settings, r Re
 	return p, nil
 }
 
+func (p *Plan) findFirst(ctx context.Context, link *natsconn.Link, cfg stream.Settings, r Request) (*stream.Message, error) {
+	switch {
+	case r.GivenUp:
+		return p.findGivenUp(ctx, link, cfg)
+	case r.Sequence > 0:
+		return stream.GetMessage(ctx, link.NC, p.stream, stream.Query{Seq: r.Sequence})
+	default:
+		return p.find(ctx, link, r)
+	}
+}
+
 // checkConsumer finds out what the consumer asks for, and whether the server can reset it.
 func (p *Plan) checkConsumer(ctx context.Context, link *natsconn.Link) error {
-	if slices.Contains([]string{stream.RelayConsumer, stream.FallbackConsumer}, p.Consumer) {
+	if isOwn(p.Consumer) {
 		return fmt.Errorf("consumer %s is the gateway's own: it is never replayed", p.Consumer)
 	}
 	c, err := link.JS.Consumer(ctx, p.stream, p.Consumer)
@@ -87,16 +101,28 @@ func (p *Plan) checkConsumer(ctx context.Context, link *natsconn.Link) error {
 		return fmt.Errorf("consumer %s of stream %s: %w", p.Consumer, p.stream, err)
 	}
 	cfg := c.CachedInfo().Config
-	switch cfg.DeliverPolicy {
-	case jetstream.DeliverAllPolicy, jetstream.DeliverByStartSequencePolicy, jetstream.DeliverByStartTimePolicy:
-	default:
-		return fmt.Errorf("consumer %s was created with the deliver policy %s, and the server does not reset such a consumer: "+
-			"create it with the policy by_start_time and the time of its first start instead", p.Consumer, cfg.DeliverPolicy)
+	if err := CanReset(cfg); err != nil {
+		return err
 	}
 	if p.Filters = cfg.FilterSubjects; cfg.FilterSubject != "" {
 		p.Filters = []string{cfg.FilterSubject}
 	}
 	return nil
+}
+
+// isOwn reports whether a consumer is the gateway's own.
+func isOwn(name string) bool { return name == stream.RelayConsumer || name == stream.FallbackConsumer }
+
+// CanReset returns why the server cannot reset a consumer; nil if it can. There is no other
+// way to one consumer: what is published again reaches every consumer that asks for it.
+func CanReset(cfg jetstream.ConsumerConfig) error {
+	switch cfg.DeliverPolicy {
+	case jetstream.DeliverAllPolicy, jetstream.DeliverByStartSequencePolicy, jetstream.DeliverByStartTimePolicy:
+		return nil
+	default:
+		return fmt.Errorf("consumer %s was created with the deliver policy %s, and the server does not reset such a consumer: "+
+			"delete it, and have its program create it with the policy by_start_time and the time of the first event that it has to receive", cfg.Durable, cfg.DeliverPolicy)
+	}
 }
 
 // find returns the first event that meets the conditions and that the consumer asks for;
@@ -136,7 +162,9 @@ func (p *Plan) findGivenUp(ctx context.Context, link *natsconn.Link, cfg stream.
 		filters = append(filters, strings.TrimSuffix(subject, "*")+p.Consumer)
 	}
 	given := make(map[uint64]monitor.GivenUp)
+	p.advisories = &advisories{stream: cfg.Name(stream.GivenUp), filters: filters}
 	err := analytics.Scan{Stream: cfg.Name(stream.GivenUp), Filters: filters}.Run(ctx, link, func(m *stream.Message) {
+		p.advisories.last = m.Sequence
 		if g, err := monitor.NewGivenUp(m); err == nil {
 			given[g.Sequence] = g // the last time
 		}
@@ -161,11 +189,31 @@ func (p *Plan) findGivenUp(ctx context.Context, link *natsconn.Link, cfg stream.
 	return first, nil
 }
 
-// Run resets the consumer.
+// Run resets the consumer. What it has given up is no longer listed then: if it fails again,
+// the server says so again.
 func (p *Plan) Run(ctx context.Context, link *natsconn.Link) error {
 	_, err := link.JS.ResetConsumerToSequence(ctx, p.stream, p.Consumer, p.Sequence)
 	if err != nil {
 		return fmt.Errorf("consumer %s cannot be reset to event %d: %w", p.Consumer, p.Sequence, err)
+	}
+	if p.advisories == nil {
+		return nil
+	}
+	if err := p.advisories.remove(ctx, link); err != nil {
+		return fmt.Errorf("consumer %s was reset, but the list of what it has given up was not emptied: %w", p.Consumer, err)
+	}
+	return nil
+}
+
+func (a *advisories) remove(ctx context.Context, link *natsconn.Link) error {
+	s, err := link.JS.Stream(ctx, a.stream)
+	if err != nil {
+		return err
+	}
+	for _, filter := range a.filters {
+		if err := s.Purge(ctx, jetstream.WithPurgeSubject(filter), jetstream.WithPurgeSequence(a.last+1)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func (s *Settings) Fill(e *Entry, m *schema.Message) {
 	msg.Header[jetstream.MsgIDHeader][0], msg.Header[contentTypeHeader][0] = m.ID, m.ContentType
 	maps.Copy(msg.Header, m.Header)
 	msg.Subject, msg.Data = m.Subject, m.Data
-	*e = Entry{Msg: msg, Stream: s.Name(s.specOf(m.Subject)), Reason: m.DeadLetter, Outcome: schema.Failed}
+	*e = Entry{Msg: msg, Stream: s.Name(s.SpecOf(m.Subject)), Reason: m.DeadLetter, Outcome: schema.Failed}
 }
 
 // ID is by which the stream recognises the entry.

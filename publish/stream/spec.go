@@ -154,8 +154,8 @@ func (s *Settings) Subjects(spec *Spec) []string {
 	return all
 }
 
-// specOf returns the stream that captures a subject.
-func (s *Settings) specOf(subject string) *Spec {
+// SpecOf returns the stream that captures a subject.
+func (s *Settings) SpecOf(subject string) *Spec {
 	for _, spec := range Specs {
 		if spec.Prefix != "" && strings.HasPrefix(subject, spec.Prefix+s.Root+".") {
 			return spec

@@ -16,6 +16,7 @@ import (
 	"github.com/postback-gateway/gateway/ingest"
 	"github.com/postback-gateway/gateway/publish/analytics"
 	"github.com/postback-gateway/gateway/publish/monitor"
+	"github.com/postback-gateway/gateway/publish/replay"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -44,6 +45,8 @@ type Config struct {
 	Bots func() []string
 	// Post delivers a request to the gateway's own webhook.
 	Post http.Handler
+	// Replay replays dead letters, and events to a consumer.
+	Replay *replay.Gateway
 	// Secret returns what a delivery of a platform is signed with. account is the
 	// Telegram bot. The error says what to configure.
 	Secret func(platform, account string) (string, error)
@@ -92,6 +95,7 @@ func (c *Console) routes() {
 	c.mux.HandleFunc("GET /api/clicks", c.clickCounts)
 	c.mux.HandleFunc("POST /api/clicks/titles", action(c.titles))
 	c.mux.HandleFunc("GET /api/funnel", c.funnel)
+	c.fixRoutes()
 }
 
 // ServeHTTP implements [http.Handler].

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -22,8 +23,10 @@ import (
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/publish/monitor"
+	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/natstest"
 	"github.com/postback-gateway/gateway/publish/publishtest"
+	"github.com/postback-gateway/gateway/publish/replay"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -66,7 +69,8 @@ func newTestConsole(t *testing.T) *testConsole {
 		Version: "v", Log: slog.New(slog.NewTextHandler(c.log, nil)), Metrics: metrics,
 		Ready: publisher.Ready, Activity: c.webhooks.Activity, Consumers: c.streams, Report: c.report, Subjects: testSubjects, Stream: "POSTBACKS",
 		Webhook: "http://gateway", VerifyToken: "data/verify-token", Post: c.webhooks,
-		Bots: func() []string { return []string{testBot} },
+		Bots:   func() []string { return []string{testBot} },
+		Replay: &replay.Gateway{Link: func() (*natsconn.Link, error) { return nil, errors.New("there is no store in this test") }},
 		Secret: func(platform, _ string) (string, error) {
 			if platform == schema.Telegram {
 				return testToken, nil
@@ -151,7 +155,7 @@ func (c *testConsole) act(path, body string) (int, string) {
 // TestActions: only the page itself can act; nothing happens without its header.
 func TestActions(t *testing.T) {
 	c := newTestConsole(t)
-	for _, path := range []string{"/api/deliveries/1/reveal", "/api/clicks/titles", "/api/person", "/api/try/preview", "/api/try/send"} {
+	for _, path := range []string{"/api/deliveries/1/reveal", "/api/clicks/titles", "/api/person", "/api/try/preview", "/api/try/send", "/api/fix/dead-letters", "/api/fix/dead-letters/1/reveal", "/api/fix/consumer"} {
 		if status, body := c.do("POST", path, "{}", "Content-Type", "application/json"); status != 403 || !strings.Contains(body, "X-Gateway-Action") {
 			t.Errorf("%s without the header: %d %s", path, status, body)
 		}

@@ -15,6 +15,7 @@
 //	scan.go     reads stored events for both, one scan at a time, with progress
 //	consumers.go, receivers.go  GET /api/consumers, /api/receivers, /api/deliveries/{seq}/receivers
 //	try.go      POST /api/try/preview, /api/try/send
+//	fix.go      GET and POST /api/fix…: dead letters and events are replayed
 //	page/       the page itself: plain HTML, CSS and modules, without a build step
 //
 // The package declares what it needs of the others in [Config]; server connects them.

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -144,4 +145,10 @@ func (r *Ring) watchedSince() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.since
+}
+
+// Rejections returns the rejections of the last five minutes, the latest reason first. They
+// are counted also while nobody watches.
+func (r *Ring) Rejections(now time.Time) []Rejection {
+	return slices.DeleteFunc(r.tally.list(now), func(r Rejection) bool { return r.Count == 0 })
 }

@@ -18,7 +18,7 @@ type status struct {
 	Now        time.Time      `json:"now"`
 	NotReady   []string       `json:"notReady"`
 	Accounts   []account      `json:"accounts"`
-	Rejections []rejection    `json:"rejections"`
+	Rejections []Rejection    `json:"rejections"`
 	Handshakes int            `json:"handshakes"`
 	Totals     map[string]int `json:"totals"` // events by outcome, since the start
 	Store      store          `json:"store"`

@@ -61,8 +61,8 @@ func (t tally) count(o *ingest.Observation) {
 	entry.last = now
 }
 
-// rejection is what the status strip shows of one reason.
-type rejection struct {
+// Rejection is how often requests were rejected for one reason.
+type Rejection struct {
 	Handler string    `json:"handler"`
 	Account string    `json:"account"`
 	Reason  string    `json:"reason"`
@@ -74,12 +74,12 @@ type rejection struct {
 
 // list returns all reasons, the latest first. Those without a rejection within tallyTime
 // have a count of 0.
-func (t tally) list(now time.Time) []rejection {
+func (t tally) list(now time.Time) []Rejection {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := make([]rejection, 0, len(t.reasons))
+	all := make([]Rejection, 0, len(t.reasons))
 	for key, entry := range t.reasons {
-		r := rejection{key.handler, key.account, key.reason, entry.status, 0, entry.last, entry.advice}
+		r := Rejection{key.handler, key.account, key.reason, entry.status, 0, entry.last, entry.advice}
 		for _, slot := range entry.slots {
 			if now.Sub(slot.start) < tallyTime {
 				r.Count += slot.count
@@ -87,7 +87,7 @@ func (t tally) list(now time.Time) []rejection {
 		}
 		all = append(all, r)
 	}
-	slices.SortFunc(all, func(a, b rejection) int {
+	slices.SortFunc(all, func(a, b Rejection) int {
 		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Reason, b.Reason))
 	})
 	return all

@@ -21,7 +21,9 @@ type Status struct {
 	NotReady string          `json:"not_ready,omitempty"` // why no event can be stored
 	Received ingest.Activity `json:"received"`
 	Expected []Webhook       `json:"expected"`
-	Store    Store           `json:"store"`
+	// Rejections are those of the last five minutes, the latest reason first.
+	Rejections []Rejection `json:"rejections"`
+	Store      Store       `json:"store"`
 	// Consumers are the durable ones of the stream that consumers read. ReadError is why
 	// they, or the unclaimed subjects, could not be read.
 	Consumers []monitor.ConsumerState    `json:"consumers"`
@@ -40,6 +42,17 @@ type Webhook struct {
 	Account string `json:"account,omitempty"` // the bot in its path
 	// Stored reports whether the stream holds events of its platforms.
 	Stored bool `json:"stored"`
+}
+
+// Rejection counts the requests that were rejected for one reason.
+type Rejection struct {
+	Handler string    `json:"handler"` // as in the metrics
+	Account string    `json:"account,omitempty"`
+	Reason  string    `json:"reason"`
+	Status  int       `json:"status"`
+	Count   int       `json:"count"`
+	Last    time.Time `json:"last"`
+	Do      string    `json:"do"`
 }
 
 // Store is what deliveries are stored in.

@@ -31,7 +31,7 @@ func (c *storedCopy) process(ctx context.Context) error {
 	defer stop()
 	d, err := schema.DecodeDelivery(c.msg.Headers(), c.msg.Data())
 	if err != nil {
-		return c.giveUp(c.msg.Data(), err)
+		return c.giveUp(&schema.Delivery{Body: c.msg.Data()}, err)
 	}
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		err := c.attempt(ctx, d)
@@ -46,7 +46,7 @@ func (c *storedCopy) process(ctx context.Context) error {
 		c.metrics.failed.Inc()
 		c.failed.Set(err)
 		if reason := c.wait(ctx, pause, c.meta.Timestamp); reason != nil {
-			return c.giveUp(d.Body, fmt.Errorf("%w: %w", reason, err))
+			return c.giveUp(d, fmt.Errorf("%w: %w", reason, err))
 		}
 		if gone, err := c.isGone(c.aborted); gone || err != nil {
 			return err
@@ -73,10 +73,11 @@ func (c *storedCopy) isGone(ctx context.Context) (bool, error) {
 }
 
 // giveUp stores a dead letter and frees the copy.
-func (c *storedCopy) giveUp(body []byte, why error) error {
+func (c *storedCopy) giveUp(d *schema.Delivery, why error) error {
 	ctx, cancel := context.WithTimeout(c.aborted, natsconn.SetupTimeout)
 	defer cancel()
-	_, err := c.cfg.Store.Publish(ctx, []schema.Item{{Body: body, Rejection: schema.Rejection{
+	d.Account = c.account()
+	_, err := c.cfg.Store.Publish(ctx, []schema.Item{{Body: d.Body, Origin: d, Rejection: schema.Rejection{
 		Reason: schema.ReasonNotForwarded, Detail: why.Error(), Platform: c.target.Webhook, ReceivedAt: c.meta.Timestamp,
 	}}})
 	if err != nil {

@@ -100,7 +100,7 @@ func (s *setup) start(targets ...forward.Target) *forward.Forwarder {
 		}
 	}
 	f := forward.Start(forward.Config{
-		Targets: targets, MaxAge: s.maxAge, Streams: s.publisher.Monitor(), Store: s.publisher,
+		Targets: targets, Token: func(bot string) string { return "token-of-" + bot }, MaxAge: s.maxAge, Streams: s.publisher.Monitor(), Store: s.publisher,
 		Metrics: s.metrics, Log: slog.New(slog.NewTextHandler(s.log, nil)),
 	})
 	s.t.Cleanup(func() { _ = f.Close(context.Background()) })

@@ -36,6 +36,8 @@ type Store interface {
 // Config is that of a [Forwarder].
 type Config struct {
 	Targets []Target
+	// Token returns the current secret token of a Telegram bot: dead letters have none.
+	Token func(bot string) string
 	// MaxAge is how long a delivery is tried before it becomes a dead letter.
 	MaxAge time.Duration
 	// Streams are where the deliveries are stored. They were opened with Forward.

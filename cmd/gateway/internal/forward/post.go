@@ -45,6 +45,9 @@ func (w *worker) post(ctx context.Context, d *schema.Delivery) error {
 	for name, values := range d.Header {
 		request.Header[name] = values
 	}
+	if w.target.Webhook == schema.Telegram && request.Header.Get(schema.SecretHeader) == "" {
+		request.Header.Set(schema.SecretHeader, w.cfg.Token(w.target.Account)) // of a dead letter that is posted again
+	}
 	response, err := w.client.Do(request)
 	if err != nil {
 		return withoutURL(err)

@@ -51,6 +51,12 @@ func newQueue(w *worker, subject string) *queue {
 		"a delivery cannot be forwarded, trying again", "deliveries are forwarded again")}
 }
 
+// account returns the account in the subject; empty if there is none.
+func (q *queue) account() string {
+	account, _ := schema.UnescapeToken(q.subject[strings.LastIndexByte(q.subject, '.')+1:]) // "_" is none
+	return account
+}
+
 // run ends when there is nothing to forward, or when ctx ends.
 func (q *queue) run(ctx context.Context) {
 	for ctx.Err() == nil {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/console"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/doctor"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
+	"github.com/postback-gateway/gateway/publish/replay"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -29,13 +31,35 @@ func (g *gateway) newConsole(webhooks http.Handler) http.Handler {
 			}
 			return bots
 		},
-		Post: webhooks,
+		Post:   webhooks,
+		Replay: g.newReplays(),
 		Secret: func(platform, account string) (string, error) {
 			return signWith(g.secrets.Settings(), platform, account)
 		},
 	})
 	g.onStop("console", c.Close)
 	return c
+}
+
+// newReplays connects replays with the streams that consumers read, and with the store of
+// deliveries: with a relay what is parsed again is relayed, and forwarded from this machine.
+func (g *gateway) newReplays() *replay.Gateway {
+	store := g.publisher.Monitor()
+	return &replay.Gateway{
+		Link: g.consumers.Conn.Link, Streams: g.consumers.Streams.Settings, GivenUp: g.consumers.GivenUpCounts,
+		Parse: g.ingest.ParseAgain, Publish: g.publisher.Publish,
+		Limit: func() (int, error) {
+			link, err := store.Conn.Link()
+			if err != nil {
+				return 0, err
+			}
+			return store.Streams.Limit(link), nil
+		},
+		Forwards: func(webhook, account string) bool {
+			names := forwardedWebhooks(g.settings)
+			return slices.Contains(names, webhook) || slices.Contains(names, webhook+"/"+account)
+		},
+	}
 }
 
 // verifyTokenPlace says where somebody finds the verify token. The console does not show

@@ -7,6 +7,7 @@ import (
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/forward"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
+	"github.com/postback-gateway/gateway/schema"
 )
 
 // forwardTargets returns the existing bots of the settings.
@@ -26,6 +27,12 @@ func forwardedWebhooks(s *settings.Settings) (names []string) {
 	return names
 }
 
+// telegramToken returns the first token of a bot, which is the newest.
+func (g *gateway) telegramToken(bot string) string {
+	token, _ := signWith(g.secrets.Settings(), schema.Telegram, bot) // a target is a configured bot
+	return token
+}
+
 // startForwarder forwards from the store in which deliveries are stored: with a relay that
 // is the one on this machine.
 func (g *gateway) startForwarder() error {
@@ -36,7 +43,7 @@ func (g *gateway) startForwarder() error {
 	}
 	g.log.Info("forwarding deliveries to existing bots", "webhooks", forwardedWebhooks(g.settings))
 	f := forward.Start(forward.Config{
-		Targets: targets, MaxAge: g.settings.ForwardMaxAge,
+		Targets: targets, Token: g.telegramToken, MaxAge: g.settings.ForwardMaxAge,
 		Streams: g.publisher.Monitor(), Store: g.publisher, Metrics: metrics, Log: g.log,
 	})
 	g.onStop("forwarder", func(ctx context.Context) error {

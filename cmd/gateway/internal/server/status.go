@@ -28,7 +28,10 @@ func (g *gateway) serveStatus(w http.ResponseWriter, r *http.Request) {
 func (g *gateway) status(ctx context.Context) doctor.Status {
 	s := doctor.Status{
 		Now: time.Now().UTC(), Version: g.options.Version, Received: g.ingest.Activity(),
-		Consumers: []monitor.ConsumerState{}, Unclaimed: []monitor.UnclaimedSubject{},
+		Rejections: []doctor.Rejection{}, Consumers: []monitor.ConsumerState{}, Unclaimed: []monitor.UnclaimedSubject{},
+	}
+	for _, r := range g.ring.Rejections(s.Now) {
+		s.Rejections = append(s.Rejections, doctor.Rejection{Handler: r.Handler, Account: r.Account, Reason: r.Reason, Status: r.Status, Count: r.Count, Last: r.Last, Do: r.Advice})
 	}
 	if err := g.ready.Check(ctx); err != nil {
 		s.NotReady = err.Error()

@@ -4,12 +4,13 @@ import { byId, go, state } from './common.js'
 import * as consumers from './consumers.js'
 import * as deliveries from './deliveries.js'
 import * as drawer from './drawer.js'
+import * as fix from './fix.js'
 import * as funnel from './funnel.js'
 import * as status from './status.js'
 import * as tryView from './try.js'
 
 // A view can have show and hide, which are called when it is on the page and when not.
-const views = { deliveries, clicks, funnel, consumers, try: tryView }
+const views = { deliveries, clicks, funnel, consumers, fix, try: tryView }
 
 function navigate() {
   const view = Object.hasOwn(views, state().view) ? state().view : 'deliveries'
