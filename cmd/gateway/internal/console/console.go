@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/gzhttp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/doctor"
@@ -104,8 +105,8 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mux.ServeHTTP(w, r)
 }
 
-// Assets serves the files of the page. They contain nothing about the gateway.
-func Assets() http.Handler { return http.FileServerFS(page()) }
+// Assets serves the files of the page, compressed. They contain nothing about the gateway.
+func Assets() http.Handler { return gzhttp.GzipHandler(http.FileServerFS(page())) }
 
 // Login returns the page that asks for the token.
 func Login() []byte {
