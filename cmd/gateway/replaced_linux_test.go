@@ -99,7 +99,7 @@ func startUntilReplaced(p *gatewayProcess) *untilReplaced {
 					l.wrong.Add(1)
 				case err == nil:
 					l.answers.Add(1)
-				case !strings.Contains(err.Error(), "503"):
+				case !strings.Contains(err.Error(), "answered 503"): // the port of an address can have these digits, too
 					return
 				}
 			}
