@@ -62,6 +62,9 @@ func TestFunnel(t *testing.T) {
 	p.press("order")
 	p.button("Count people")
 	p.waitText("#funnel-result", "Of the first")
+	if told := p.js("document.querySelector('#funnel .scan[role=status]').textContent"); !strings.Contains(told, "The result follows") {
+		t.Errorf("a screen reader is told %q", told)
+	}
 	for i, want := range []string{"GET_STARTED 3 100 %", "plan 2 67 % 67 %", "order 1 33 % 50 %"} {
 		row := p.js(fmt.Sprintf("document.querySelectorAll('.funnel-table tbody tr')[%d].innerText.replace(/\\s+/g, ' ').trim()", i))
 		if !strings.HasPrefix(row, want) {
@@ -73,6 +76,9 @@ func TestFunnel(t *testing.T) {
 	p = open(t, g, desktop, "/"+link)
 	p.waitText("#funnel-result", "67 %")
 	p.js("document.querySelector('[aria-label=\"Remove step 3\"]').click()")
+	if focused := p.js("document.activeElement.ariaLabel"); focused != "Step 2" {
+		t.Errorf("after the last of three steps is removed, the focus is on %s", focused)
+	}
 	p.js("document.querySelector('[aria-label=\"Move step 2 up\"]').click()")
 	p.button("Count people")
 	p.waitText(".funnel-table tbody tr", "plan")

@@ -156,6 +156,36 @@ func TestKeyboard(t *testing.T) {
 	p.wait("document.querySelector('#keys').open")
 }
 
+// TestKeyboardOpensDrawer: who opens a delivery with Enter is in it, not behind it, and Esc
+// leads back to its row.
+func TestKeyboardOpensDrawer(t *testing.T) {
+	for _, l := range []look{desktop, {width: 360}} {
+		g := startGateway(t)
+		p := open(t, g, l, "/")
+		p.waitText("#empty", "/webhooks/meta")
+		g.post(appSecret, click("one", "one"))
+		p.waitText(".row", "one")
+		g.post(appSecret, click("two", "two"))
+		p.waitText(".row", "two")
+		p.press("j", kb.Enter)
+		p.wait("document.activeElement.id === 'drawer'")
+		p.press("j")
+		p.waitText("#drawer h2", "one")
+		p.wait("document.activeElement.id === 'drawer'")
+		if l.width == 360 {
+			if hidden := p.js("getComputedStyle(document.querySelector('.row')).visibility"); hidden != "hidden" {
+				t.Errorf("a row behind the delivery can have the focus: its visibility is %s", hidden)
+			}
+		}
+		p.press(kb.Tab)
+		if focused := p.js("document.activeElement.innerText"); focused != "Reveal personal data" {
+			t.Errorf("%s: after Tab the focus is on %q", l, focused)
+		}
+		p.press(kb.Escape)
+		p.wait("document.activeElement.classList.contains('row') && document.activeElement.innerText.includes('one')")
+	}
+}
+
 // TestSearchByURL: a link shows what its sender saw.
 func TestSearchByURL(t *testing.T) {
 	g := startGateway(t)

@@ -127,7 +127,7 @@ func TestFixDeadLetters(t *testing.T) {
 	p.button("Choose all")
 	p.button("Replay 3 chosen")
 	p.waitText("dialog.confirm", "1 can be read now and will be stored as events, with the ids that they would have had")
-	p.waitText("dialog.confirm", "2 cannot be read still: kept")
+	p.waitText("dialog.confirm", "2 still cannot be read: kept")
 	p.button("Cancel")
 	p.wait("document.querySelector('dialog.confirm') === null")
 	if strings.Contains(g.logged(), "replayed") || p.text("#fix-result") != "" {

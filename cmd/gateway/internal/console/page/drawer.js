@@ -88,7 +88,7 @@ function reveal(d) {
 function draw(d) {
   const drawer = byId('drawer')
   const head = el('div', { class: 'drawer-head' },
-    el('h2', {}, badge(d.outcome, d.reason), ' ', el('bdi', {}, d.text)), el('span', { class: 'grow' }),
+    el('h2', { id: 'drawer-title' }, badge(d.outcome, d.reason), ' ', el('bdi', {}, d.text)), el('span', { class: 'grow' }),
     reveal(d), d.method === 'POST' && d.body ? button('Copy as curl', () => copy(curl(d, new URL(status().callbacks[0].path).origin), 'curl')) : null,
     el('button', { type: 'button', class: 'quiet', 'aria-label': 'Close', click: () => go({ d: '' }) }, '✕'))
   const events = d.events ?? []
@@ -131,8 +131,9 @@ export async function navigate() {
   }
   try {
     const d = await get(`deliveries/${encodeURIComponent(seq)}`)
-    if (seq === shown) draw(d)
-    if (!byId('rows').contains(document.activeElement)) byId('drawer').focus()
+    if (seq !== shown) return
+    draw(d)
+    byId('drawer').focus() // so that Tab goes on in it, and not through all rows
   } catch (error) {
     byId('drawer').replaceChildren(el('div', { class: 'drawer-head' }, el('h2', {}, error.message), el('span', { class: 'grow' }),
       el('button', { type: 'button', class: 'quiet', 'aria-label': 'Close', click: () => go({ d: '' }) }, '✕')))

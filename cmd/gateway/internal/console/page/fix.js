@@ -12,7 +12,7 @@ const results = {
   stored: (n, dry) => `${count(n)} ${dry ? 'can be read now and will be stored as events, with the ids that they would have had' : 'stored as events'}`,
   duplicate: (n, dry) => `${count(n)} ${dry ? 'are stored already: they will not be stored again, and no consumer receives them again' : 'had been stored before'}`,
   forwarded: (n, dry) => `${count(n)} ${dry ? 'will be posted to the existing bot again' : 'wait to be posted to the existing bot'}`,
-  malformed: (n) => `${count(n)} cannot be read still: kept`,
+  malformed: (n) => `${count(n)} still cannot be read: kept`,
   no_event: (n) => `${count(n)} without an event in it: kept`,
   unusable: (n) => `${count(n)} cannot be replayed: kept`,
 }
@@ -115,7 +115,7 @@ function markWhere(block, where) {
 }
 
 function letterRow(letter) {
-  const check = el('input', { type: 'checkbox', 'aria-label': `Choose dead letter ${letter.seq}`, change: (event) => {
+  const check = el('input', { type: 'checkbox', 'aria-label': `Choose dead letter ${letter.seq}: ${letter.platform}, ${inWords(letter.reason)}`, change: (event) => {
     if (event.target.checked) chosen.add(letter.seq)
     else chosen.delete(letter.seq)
     drawChosen()

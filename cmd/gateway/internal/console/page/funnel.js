@@ -37,7 +37,8 @@ function move(at) {
 
 function remove(at) {
   drawSteps(typed().toSpliced(at, 1))
-  byId('funnel-steps').querySelector('input').focus()
+  const inputs = [...byId('funnel-steps').querySelectorAll('input')]
+  inputs[Math.min(at, inputs.length - 1)].focus()
 }
 
 function add(value = '') {

@@ -53,7 +53,7 @@ export class Scanner {
     }
     try {
       const result = await read(path, stop.signal, progress)
-      if (stop === this.stop) this.box.replaceChildren()
+      if (stop === this.stop) this.box.replaceChildren(el('span', { class: 'hidden' }, 'Counted. The result follows.'))
       return stop === this.stop ? result : null
     } catch (error) {
       if (stop !== this.stop) return null
