@@ -53,7 +53,7 @@ func (c *Console) record(w http.ResponseWriter, r *http.Request) *record {
 	seq, _ := strconv.ParseUint(r.PathValue("seq"), 10, 64) // 0 is not found
 	rec := c.ring.find(seq)
 	if rec == nil {
-		fail(w, http.StatusNotFound, "this delivery is no longer kept: the console has the last "+strconv.Itoa(maxRecords))
+		fail(w, http.StatusNotFound, "this delivery is no longer kept: the console has the last "+strconv.Itoa(maxRecords)+" since the gateway started")
 	}
 	return rec
 }

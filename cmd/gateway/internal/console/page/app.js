@@ -60,7 +60,15 @@ function escape(event) {
   if (event.target === byId('q')) byId('q').blur()
 }
 
-const themes = { '': 'light', light: 'dark', dark: '' }
+const dark = matchMedia('(prefers-color-scheme: dark)')
+const systemTheme = () => (dark.matches ? 'dark' : 'light')
+
+// toggleTheme shows the other one. The system's own is not remembered.
+function toggleTheme() {
+  const shown = document.documentElement.dataset.theme ?? systemTheme()
+  const other = shown === 'dark' ? 'light' : 'dark'
+  setTheme(other === systemTheme() ? '' : other)
+}
 
 function setTheme(theme) {
   if (theme) document.documentElement.dataset.theme = theme
@@ -71,13 +79,13 @@ function setTheme(theme) {
 }
 
 setTheme(localStorage.getItem('theme') ?? '')
-byId('theme').addEventListener('click', () => setTheme(themes[document.documentElement.dataset.theme ?? '']))
+byId('theme').addEventListener('click', toggleTheme)
 byId('keys-button').addEventListener('click', () => byId('keys').showModal())
 document.addEventListener('click', choose)
 document.addEventListener('keydown', press)
 addEventListener('popstate', navigate)
 addEventListener('navigate', navigate)
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => dispatchEvent(new Event('theme')))
+dark.addEventListener('change', () => dispatchEvent(new Event('theme')))
 for (const module of Object.values(views)) module.start()
 status.start()
 navigate()

@@ -1,7 +1,7 @@
 // The list of deliveries. It belongs to the reader: it follows what is new only while it is
 // at its top, and nobody selects text or has a delivery open.
 import { badge, byId, count, el, fullTime, get, go, inWords, milliseconds, state, timeOfDay } from './common.js'
-import { matcher } from './search.js'
+import { matcher, operators } from './search.js'
 import { onStatus, refresh, status } from './status.js'
 
 const most = 1000 // as many as the gateway keeps
@@ -70,7 +70,7 @@ function drawEmpty() {
   if (!isEmpty || empty.hidden) empty.hidden = !isEmpty
   if (!isEmpty) return
   if (all.length > 0) {
-    empty.replaceChildren(el('h2', {}, 'No delivery matches'), el('p', {}, `${count(all.length)} others are in the list.`),
+    empty.replaceChildren(el('h2', {}, 'No delivery matches'), el('p', {}, `${count(all.length)} others are in the list. Besides words the search knows ${operators.map((name) => `${name}:`).join(' ')}`),
       el('button', { click: () => setQuery('') }, 'Clear the search'))
   } else if (status() && info.since && !empty.childElementCount) { // from now on nothing is missed
     empty.replaceChildren(...lesson(status()))
@@ -108,10 +108,14 @@ function receive(message) {
   if (rows.some((delivery) => delivery.reason)) refresh()
 }
 
-// catchUp shows what has arrived in the meantime.
-export function catchUp() {
+function takeWaiting() {
   all = [...waiting, ...all].slice(0, most)
   waiting = []
+}
+
+// catchUp shows what has arrived in the meantime.
+export function catchUp() {
+  takeWaiting()
   if (byId('rows').contains(document.activeElement)) document.activeElement.blur()
   scroller().scrollTop = 0
   draw()
@@ -131,7 +135,9 @@ async function apply() {
   } catch {
     return // the strip says that the gateway does not respond
   }
-  if (query === (state().q ?? '')) draw()
+  if (query !== (state().q ?? '')) return
+  if (live) takeWaiting() // another search makes another list
+  draw()
 }
 
 // move focuses the next or previous row.

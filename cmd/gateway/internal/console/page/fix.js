@@ -40,28 +40,32 @@ function tally(letters) {
 
 const describe = (counts, dry) => Object.entries(results).filter(([name]) => counts[name]).map(([name, words]) => words(counts[name], dry))
 
+// tell says what has become of a replay, where the reader sees it.
+function tell(...children) {
+  byId('fix-result').replaceChildren(...children)
+  byId('fix-result').scrollIntoView({ block: 'nearest' })
+}
+
 // replayLetters asks first what would happen.
 async function replayLetters(sequences) {
-  const out = byId('fix-result')
   try {
     const plan = await post('fix/dead-letters', 'replay', { sequences, dry_run: true })
     const lines = describe(tally(plan.letters), true)
-    if (!plan.letters.some((letter) => letter.result === 'forwarded' || letter.events)) return out.replaceChildren(el('p', { class: 'result bad' }, 'Nothing can be replayed: ', lines.join('; ') || 'these dead letters are not stored any more'))
+    if (!plan.letters.some((letter) => letter.result === 'forwarded' || letter.events)) return tell(el('p', { class: 'result bad' }, 'Nothing can be replayed: ', lines.join('; ') || 'these dead letters are not stored any more'))
     if (!await confirm('Replay these dead letters?', [...lines, 'What succeeds is removed from the dead letters. The log keeps a line.'], 'Replay')) return
     const done = await post('fix/dead-letters', 'replay', { sequences })
     const text = describe(tally(done.letters), false).join('; ') || 'nothing: they are gone'
-    out.replaceChildren(el('p', { class: 'result good' }, el('strong', {}, '✓ Replayed: '), text))
+    tell(el('p', { class: 'result good' }, el('strong', {}, '✓ Replayed: '), text))
     say(`Replayed: ${text}`)
     chosen.clear()
     await refresh()
   } catch (error) {
-    out.replaceChildren(problem(error))
+    tell(problem(error))
   }
 }
 
 // replayTo has a consumer receive events again.
 async function replayTo(request) {
-  const out = byId('fix-result')
   try {
     const plan = await post('fix/consumer', 'replay', request)
     const lines = [
@@ -72,11 +76,11 @@ async function replayTo(request) {
     if (plan.givenUp) lines.unshift(`${count(plan.givenUp)} of these events it has given up.`)
     if (!await confirm(`Replay to ${plan.consumer}?`, lines, 'Replay')) return
     const done = await post('fix/consumer', 'replay', { consumer: plan.consumer, seq: plan.seq, givenUp: Boolean(request.givenUp), run: true })
-    out.replaceChildren(el('p', { class: 'result good' }, el('strong', {}, '✓ Replayed: '), `${done.consumer} receives ${count(done.events)} ${done.events === 1 ? 'event' : 'events'} again`))
+    tell(el('p', { class: 'result good' }, el('strong', {}, '✓ Replayed: '), `${done.consumer} receives ${count(done.events)} ${done.events === 1 ? 'event' : 'events'} again`))
     say(`Replayed to ${done.consumer}`)
     await refresh()
   } catch (error) {
-    out.replaceChildren(problem(error))
+    tell(problem(error))
   }
 }
 

@@ -58,7 +58,7 @@ function submit(event) {
     return
   }
   asked = ''
-  go({ steps: values.join('\n'), window: byId('funnel-when').value || 'all', within: byId('funnel-within').value })
+  go({ steps: values.join('\n'), since: byId('funnel-when').value || 'all', within: byId('funnel-within').value })
   load()
 }
 
@@ -107,7 +107,7 @@ function draw(result) {
 
 async function load() {
   const query = new URLSearchParams(steps().map((step) => ['step', step]))
-  query.set('window', !state().window || state().window === 'all' ? '' : state().window)
+  query.set('window', !state().since || state().since === 'all' ? '' : state().since)
   query.set('within', state().within ?? '')
   if (steps().length < 2 || asked === query.toString()) return
   asked = query.toString()
@@ -145,7 +145,7 @@ export function start() {
 }
 
 export function show() {
-  byId('funnel-when').value = !state().window || state().window === 'all' ? '' : state().window
+  byId('funnel-when').value = !state().since || state().since === 'all' ? '' : state().since
   byId('funnel-within').value = state().within ?? ''
   if (JSON.stringify(typed().filter(Boolean)) !== JSON.stringify(steps()) || !byId('funnel-steps').childElementCount) drawSteps(steps())
   if (known.length === 0) suggest()

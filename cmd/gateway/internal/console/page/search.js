@@ -1,7 +1,7 @@
 // The search box: words and operators, all of which have to match.
 import { post } from './common.js'
 
-const operators = ['platform', 'account', 'prefix', 'outcome', 'person']
+export const operators = ['platform', 'account', 'prefix', 'outcome', 'person']
 
 // parse splits a search into terms. An unknown operator is a word like any other: a payload
 // like plan:pro has a colon too.

@@ -159,12 +159,14 @@ function draw(s) {
 async function refresh() {
   try {
     current = await get('page')
+    byId('pause').classList.remove('stale')
     if (!byId('strip').contains(document.activeElement)) draw(current) // it would lose the focus
     for (const listener of listeners) listener(current)
   } catch (error) {
     byId('ready').className = 'pill bad'
     byId('ready').textContent = '✗ no answer'
-    byId('strip').replaceChildren(...problemList([problem(error.message)]))
+    byId('pause').classList.add('stale')
+    byId('strip').replaceChildren(...problemList([problem(error.message, 'The page goes on by itself when it does.')]))
   }
 }
 

@@ -1,5 +1,5 @@
 // Compose a click of any platform, see what it becomes while typing, and send it.
-import { byId, el, get, go, milliseconds, post, say } from './common.js'
+import { byId, el, get, go, milliseconds, post } from './common.js'
 import { json } from './drawer.js'
 import { receivers } from './receivers.js'
 import { onStatus } from './status.js'
@@ -56,6 +56,12 @@ function typed() {
   timer = setTimeout(preview, typing)
 }
 
+// edited also takes away the answer, which was about another click.
+function edited() {
+  byId('try-result').replaceChildren()
+  typed()
+}
+
 async function preview() {
   const asked = JSON.stringify(click())
   try {
@@ -85,7 +91,6 @@ async function submit(event) {
     byId('try-result').replaceChildren(el('p', { class: isGood ? 'result good' : 'result bad' },
       el('strong', {}, `${isGood ? '✓' : '✗'} ${answer.status}`), ` in ${milliseconds(answer.us)} `, el('code', {}, answer.body.trim())),
     el('button', { type: 'button', click: () => go({ view: '', q: '', d: '' }) }, 'Show it in the deliveries'))
-    say(`The gateway answered ${answer.status}`)
   } catch (error) {
     byId('try-result').replaceChildren(el('p', { class: 'result bad' }, error.message))
   }
@@ -94,7 +99,7 @@ async function submit(event) {
 function build(s) {
   if (platforms.length > 0) return
   platforms = s.platforms
-  const form = el('form', { class: 'compose', submit, input: typed },
+  const form = el('form', { class: 'compose', submit, input: edited },
     el('h2', {}, 'Compose a click'),
     select('try-platform', 'Platform', platforms.map((platform) => platform.name)),
     select('try-kind', 'What the person does', []),
