@@ -18,7 +18,10 @@ import (
 // Other builds have what the go command wrote into the binary.
 var version, commit string
 
-const unknownBuild = "unknown"
+const (
+	unknownBuild = "unknown"
+	develBuild   = "devel" // by go run, which writes no version
+)
 
 func newVersionCmd() *cobra.Command {
 	return &cobra.Command{
@@ -42,7 +45,7 @@ func buildVersion() string {
 	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
-		return unknownBuild
+		return develBuild
 	}
 	return info.Main.Version
 }

@@ -110,7 +110,7 @@ func (r *Reader) Close() {
 const (
 	readExpiry = 10 * time.Second
 	readPause  = 2 * time.Second
-	readIdle   = time.Minute // after which the server removes a consumer
+	readIdle   = 10 * time.Second // after which the server removes a consumer; a Reader that comes back later creates another
 )
 
 // openConsumer creates a consumer at the next sequence. The client's ordered consumer
