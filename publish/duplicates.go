@@ -143,7 +143,7 @@ func (d *duplicates) complete(ctx context.Context) error {
 		}
 		if s.isOther(info, sample.Begun) {
 			d.verified.Store(0) // before the index is empty, see find
-			if err := s.restart(info, sample.Begun); err != nil {
+			if err := s.restart(ctx, link, info, sample.Begun); err != nil {
 				return err
 			}
 		}

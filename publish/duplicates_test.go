@@ -209,6 +209,28 @@ func TestDuplicatesOfAStreamThatIsCreatedAgain(t *testing.T) {
 	}
 }
 
+// TestDuplicatesOfAnOlderBackup: the stream was restored, and went on while the server alone
+// recognised duplicates. The sequences of the files are those of other messages.
+func TestDuplicatesOfAnOlderBackup(t *testing.T) {
+	s := startIndexed(t)
+	server, backup := embedded.StoreDir(s.cfg.DataDir), filepath.Join(t.TempDir(), "backup")
+	kept, lost := clicks("kept", 5), clicks("lost", 10)
+	mustPublish(t, s.p, kept...)
+	s.restart(func() { mustCopy(t, backup, server) })
+	mustPublish(t, s.p, lost...)
+	s.cfg.Indexed = false
+	s.restart(func() { mustCopy(t, server, backup) })
+	mustPublish(t, s.p, clicks("later", 20)...)
+	s.cfg.Indexed = true
+	s.restart(func() {})
+	if !strings.Contains(s.log.String(), "the stream was restored from a backup") {
+		t.Errorf("the log does not say why the files cannot be used: %s", s.log)
+	}
+	s.mustBe(lost, schema.Stored)
+	s.mustForget()
+	s.mustBe(kept, schema.Duplicate)
+}
+
 // TestDuplicatesAtOnce: the index does not know an id yet while its event is published.
 func TestDuplicatesAtOnce(t *testing.T) {
 	s := startIndexed(t)

@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync/atomic"
@@ -69,20 +70,20 @@ func (s *storedIDs) update(ctx context.Context, link *natsconn.Link, info *jetst
 
 // restart has the index begin anew: at the start of the process with its files, later with
 // nothing, because they are about the stream as it was.
-func (s *storedIDs) restart(info *jetstream.StreamInfo, begun time.Time) error {
+func (s *storedIDs) restart(ctx context.Context, link *natsconn.Link, info *jetstream.StreamInfo, begun time.Time) error {
 	s.created, s.verified, s.complete, s.due = time.Time{}, time.Time{}, 0, position{info.State.LastSeq, begun}
 	s.index.Clear()
 	if s.loaded {
 		s.log.Warn("the stream is not the one that it was: its ids are read again")
 	}
-	if err := s.openFiles(info); err != nil {
+	if err := s.openFiles(ctx, link, info); err != nil {
 		return err
 	}
 	s.created, s.loaded = info.Created, true
 	return nil
 }
 
-func (s *storedIDs) openFiles(info *jetstream.StreamInfo) (err error) {
+func (s *storedIDs) openFiles(ctx context.Context, link *natsconn.Link, info *jetstream.StreamInfo) (err error) {
 	if s.dir == "" {
 		return nil
 	}
@@ -93,11 +94,32 @@ func (s *storedIDs) openFiles(info *jetstream.StreamInfo) (err error) {
 	if s.loaded {
 		return s.files.Discard()
 	}
-	if err := s.files.Load(info.State.LastSeq); err != nil {
-		s.log.Warn("the files with the ids of stored events cannot be used: the ids are read from the stream", slog.Any("reason", err))
+	reason := s.files.Load(info.State.LastSeq)
+	if reason == nil {
+		if reason, err = s.compareNewest(ctx, link); err != nil {
+			return err
+		}
+	}
+	if reason != nil {
+		s.log.Warn("the files with the ids of stored events cannot be used: the ids are read from the stream", slog.Any("reason", reason))
 		return s.files.Discard()
 	}
 	return nil
+}
+
+// compareNewest returns as reason that the newest id of the files is not that of its
+// message: the stream was restored from an older backup, and has gone on without the files.
+// If the message was deleted, nobody can say.
+func (s *storedIDs) compareNewest(ctx context.Context, link *natsconn.Link) (reason, err error) {
+	key, sequence := s.index.Newest()
+	if sequence == 0 {
+		return nil, nil
+	}
+	m, err := stream.GetMessage(ctx, link.NC, s.name, stream.Query{Seq: sequence})
+	if err != nil || m == nil || dedup.KeyOf(m.Header.Get(jetstream.MsgIDHeader)) == key {
+		return nil, err
+	}
+	return fmt.Errorf("message %d of the stream has another id: the stream was restored from a backup", sequence), nil
 }
 
 // progressInterval is how often the log says how far a long reading is.

@@ -81,6 +81,18 @@ func (x *Index) absorb() {
 	}
 }
 
+// Newest returns the id that was added last, and the sequence of its message; 0 if there is
+// none.
+func (x *Index) Newest() (k Key, sequence uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.table.len() == 0 {
+		return Key{}, 0
+	}
+	e := x.table.entry(x.table.next - 1)
+	return e.key, e.sequence
+}
+
 // Len returns the number of ids, with those that are not dropped yet.
 func (x *Index) Len() int {
 	x.mu.Lock()

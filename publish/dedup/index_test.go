@@ -100,3 +100,14 @@ func TestClear(t *testing.T) {
 		t.Error("not there after it was cleared")
 	}
 }
+
+func TestNewest(t *testing.T) {
+	x := newIndex(t)
+	if _, sequence := x.Newest(); sequence != 0 {
+		t.Errorf("an empty index has message %d", sequence)
+	}
+	fill(x, 1, chunkLen+2, begin)
+	if k, sequence := x.Newest(); k != id(chunkLen+1) || sequence != chunkLen+1 {
+		t.Errorf("got message %d, expected %d with its id", sequence, chunkLen+1)
+	}
+}

@@ -90,6 +90,9 @@ func (g *Gateway) DeadLetters(ctx context.Context, s Selection) (*Batch, error) 
 		return nil, err
 	}
 	r := &replaying{Gateway: g, link: link, letters: letters, window: events.CachedInfo().Config.Duplicates, limit: limit, dryRun: s.DryRun}
+	if g.Streams.HasIndex(stream.Events) {
+		r.window = g.Streams.DuplicateWindow
+	}
 	if len(s.Sequences) > 0 {
 		return &r.batch, r.chosen(ctx, s.Sequences)
 	}
@@ -101,7 +104,7 @@ type replaying struct {
 	*Gateway
 	link    *natsconn.Link
 	letters jetstream.Stream
-	window  time.Duration // in which the server knows an id
+	window  time.Duration // in which the gateway or the server knows an id
 	limit   int
 	dryRun  bool
 	batch   Batch

@@ -194,6 +194,43 @@ func TestDeadLettersSelected(t *testing.T) {
 }
 
 // TestDeadLettersInBatches goes through more than one batch, each once.
+// TestDeadLettersReplayedTwiceAtOnce: the other replay has removed the dead letter first.
+func TestDeadLettersReplayedTwiceAtOnce(t *testing.T) {
+	s := newSetup(t)
+	s.store(publishtest.Rubbish("m-1 plan:pro"), publishtest.Rubbish("m-2 plan:pro"))
+	letters, err := s.js.Stream(t.Context(), s.Streams.Name(stream.DeadLetters))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := s.Publish
+	s.Publish = func(ctx context.Context, items []schema.Item) ([]schema.Outcome, error) {
+		if err := letters.Purge(ctx, jetstream.WithPurgeSequence(2)); err != nil {
+			t.Error(err)
+		}
+		return store(ctx, items)
+	}
+	batch, err := s.DeadLetters(t.Context(), replay.Selection{})
+	if err != nil || len(batch.Letters) != 2 {
+		t.Fatalf("%+v, %v: expected two dead letters", batch, err)
+	}
+}
+
+// TestOldDeadLettersOfKnownEvents: the publisher has the ids, so nothing searches the stream.
+// Each search would leave a consumer to the server for a minute, up to a limit.
+func TestOldDeadLettersOfKnownEvents(t *testing.T) {
+	cfg := publishtest.EmbeddedConfig(t)
+	cfg.Indexed, cfg.DuplicateWindow = true, time.Hour
+	s := newSetupOn(t, cfg, natstest.JetStream(t, "", publishtest.InProcess(cfg)))
+	if _, err := s.Publish(t.Context(), []schema.Item{publishtest.Click("known", "plan:pro")}); err != nil {
+		t.Fatal(err)
+	}
+	s.published = 0
+	s.store(letter(schema.ReasonMalformed, time.Now().Add(-30*time.Minute), "known plan:pro"))
+	if got := s.replay(replay.Selection{}); got != "1 duplicate known" || s.published != 1 {
+		t.Errorf("got %s, and %d items were published: expected the event", got, s.published)
+	}
+}
+
 func TestDeadLettersInBatches(t *testing.T) {
 	s := newSetup(t)
 	for i := range 250 {

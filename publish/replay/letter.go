@@ -29,13 +29,26 @@ func (r *replaying) replay(ctx context.Context, m *stream.Message) error {
 		return fmt.Errorf("dead letter %d: %w", m.Sequence, err)
 	}
 	if isDone := l.Result == Stored || l.Result == Duplicate || l.Result == Forwarded; isDone && !r.dryRun {
-		err := r.letters.DeleteMsg(ctx, m.Sequence)
-		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		if err := r.remove(ctx, m.Sequence); err != nil {
 			return fmt.Errorf("dead letter %d was replayed and is still there: %w", m.Sequence, err)
 		}
 	}
 	r.batch.Letters = append(r.batch.Letters, l)
 	return nil
+}
+
+// remove deletes a dead letter, unless another replay has. The server's error does not say
+// which of its reasons that is.
+func (r *replaying) remove(ctx context.Context, sequence uint64) error {
+	err := r.letters.DeleteMsg(ctx, sequence)
+	if err == nil {
+		return nil
+	}
+	m, getErr := stream.GetMessage(ctx, r.link.NC, r.name(), stream.Query{Seq: sequence})
+	if m == nil && getErr == nil {
+		return nil
+	}
+	return errors.Join(err, getErr)
 }
 
 // read returns what a dead letter becomes. The error says why it is not more.
@@ -164,8 +177,8 @@ func withAnyPartition(subject string) []string {
 // clockDifference is that between the clocks of the gateway and the NATS servers.
 const clockDifference = time.Minute
 
-// isStored looks for an event that can have been stored so long ago that the server does
-// not know its id any more. It was not stored before it was received.
+// isStored looks for an event that can have been stored so long ago that its id is not
+// known any more. It was not stored before it was received.
 func (r *replaying) isStored(ctx context.Context, m *schema.Message, received time.Time) (bool, error) {
 	if time.Since(received) < r.window-clockDifference {
 		return false, nil
