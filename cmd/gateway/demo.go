@@ -121,18 +121,26 @@ func showDemo(ctx context.Context, s *settings.Settings, at server.Addresses, ow
 			return err
 		}
 	}
-	fmt.Fprint(w, demoEnd)
+	fmt.Fprintf(w, demoEnd, program())
 	for err == nil {
 		err = events.show(ctx, w)
 	}
 	return err
 }
 
+// program is how this program was started. go run puts it into a temporary directory.
+func program() string {
+	if strings.Contains(os.Args[0], "go-build") {
+		return "go run ./cmd/gateway"
+	}
+	return os.Args[0]
+}
+
 const demoEnd = `Each click is stored once, and any number of services can read it.
-Try in another terminal, in this directory:
-  go run ./cmd/gateway send --payload rate:5
-  go run ./cmd/gateway tail plan
-  go run ./cmd/gateway parse 'your:payload'
+Try in another terminal, in this directory and with the same settings:
+  %[1]s send --payload rate:5
+  %[1]s tail plan
+  %[1]s parse 'your:payload'
 The gateway runs and shows new events until you press Ctrl-C.
 
 `

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/server"
@@ -43,6 +44,9 @@ func openSource(ctx context.Context, s *settings.Settings, command, filter strin
 		return nil, err
 	}
 	if o.link, err = natsconn.Dial(store.Config.Config, "postback-gateway "+command); err != nil {
+		if errors.Is(err, nats.ErrNoServers) {
+			err = fmt.Errorf("%w: expected a gateway that runs on this machine, or GATEWAY_NATS_URL", err)
+		}
 		return nil, store.Explain(err)
 	}
 	events, err := o.link.JS.Stream(ctx, o.Stream)

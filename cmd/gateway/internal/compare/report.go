@@ -99,7 +99,7 @@ func (m *measurement) table() string {
 	line := func(cells []string) {
 		for i, cell := range cells {
 			if used(i) {
-				b.WriteString("| " + cell + " ")
+				b.WriteString("|" + cell)
 			}
 		}
 		b.WriteString("|\n")
