@@ -54,7 +54,7 @@ func version(ctx context.Context, path string) string {
 		return "gateway of unknown version"
 	}
 	line, _, _ := strings.Cut(string(out), "\n")
-	return "gateway " + line
+	return line
 }
 
 func processor() string {

@@ -126,7 +126,11 @@ func (m *measurement) write(docs, where string) error {
 	if err != nil {
 		return err
 	}
-	part := fmt.Sprintf("![%s](img/%s)\n\n%s\n%s; %d rounds of %s.\n", m.scenario.title, name, m.table(), where, m.rounds, m.turn)
+	table := ""
+	if m.scenario.axis == "" { // growth is for the eye
+		table = m.table() + "\n"
+	}
+	part := fmt.Sprintf("![%s](img/%s)\n\n%s%s; %d rounds of %s.\n", m.scenario.title, name, table, where, m.rounds, m.turn)
 	out, err := replacePart(string(text), m.scenario.name, part)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
