@@ -33,10 +33,10 @@ CUTS     ?= 60
 BENCHRUNS ?= 5
 BENCHTIME ?= 2s
 
-# Tests wait more than they work, so three packages run at once on two cores. The race
-# detector makes them work: then one after the other.
+# Tests wait more than they work, so three packages run at once on two cores; with the
+# race detector two.
 SOME = -p 3
-ONE  = -p 1
+RACE = -p 2
 # Pinned here and not in go.mod, so that they stay out of what users build.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.8.0
@@ -67,7 +67,7 @@ imports:
 	$(GO) test -run '^TestImports$$' ./cmd/gateway
 
 race:
-	$(GO) test -race $(ONE) ./...
+	$(GO) test -race $(RACE) ./...
 
 tidy:
 	$(GO) mod tidy -diff
