@@ -314,12 +314,26 @@ func (s *cutSeries) sendAgain() {
 	}
 }
 
-func (s *cutSeries) send(d cutDelivery) cutAnswer {
+// send posts a delivery, again if it is answered 503, as a platform does: the store of
+// GATEWAY_SYNC=interval can fail after a cut, and the server starts again in its place.
+func (s *cutSeries) send(d cutDelivery) (a cutAnswer) {
 	s.t.Helper()
-	a, err := postDelivery(s.p.at.Webhook, s.p.secret(), d)
-	if err != nil {
-		s.t.Error(err)
-	}
+	said := ""
+	natstest.Eventually(s.t, "an answer that is not 503", func() bool {
+		var err error
+		a, err = postDelivery(s.p.at.Webhook, s.p.secret(), d)
+		if err == nil {
+			return true
+		}
+		if !strings.HasPrefix(err.Error(), "answered 503") {
+			s.t.Fatal(err)
+		}
+		if err.Error() != said {
+			said = err.Error()
+			s.t.Log(said)
+		}
+		return false
+	})
 	return a
 }
 

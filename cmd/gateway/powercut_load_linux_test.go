@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -36,7 +37,8 @@ func postDelivery(webhook, secret string, d cutDelivery) (cutAnswer, error) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return a, fmt.Errorf("answered %s", response.Status)
+		why, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+		return a, fmt.Errorf("answered %s %s", response.Status, why)
 	}
 	return a, json.NewDecoder(response.Body).Decode(&a)
 }
