@@ -330,7 +330,8 @@ func (s *cutSeries) send(d cutDelivery) (a cutAnswer) {
 		}
 		if err.Error() != said {
 			said = err.Error()
-			s.t.Log(said)
+			_, why := s.p.get(s.p.at.Admin + "/readyz")
+			s.t.Logf("%s\nreadyz: %s", said, why)
 		}
 		return false
 	})
