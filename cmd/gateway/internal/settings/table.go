@@ -63,13 +63,13 @@ func countSecrets(n int) string {
 // WriteMarkdown writes the table of docs/configuration.md.
 func WriteMarkdown(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString("|Variable|Type|Default|Meaning|\n|---|---|---|---|\n")
+	b.WriteString("| Variable | Type | Default | Meaning |\n| --- | --- | --- | --- |\n")
 	for _, row := range new(Settings).Table() {
 		standard := ""
 		if row.Default != "" {
 			standard = "`" + row.Default + "`"
 		}
-		fmt.Fprintf(&b, "|`%s`|%s|%s|%s|\n", row.Name, row.Type, standard, strings.ReplaceAll(row.Meaning, "|", `\|`))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", row.Name, row.Type, standard, strings.ReplaceAll(row.Meaning, "|", `\|`))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
