@@ -130,8 +130,11 @@ func (m *measurement) write(docs, where string) error {
 	if m.scenario.axis == "" { // growth is for the eye
 		table = m.table() + "\n"
 	}
-	part := fmt.Sprintf("![%s](img/%s)\n\n%s%s; %d rounds of %s.\n", m.scenario.title, name, table, where, m.rounds, m.turn)
+	part := fmt.Sprintf("![%s](img/%s)\n\n%s%d rounds of %s.\n", m.scenario.title, name, table, m.rounds, m.turn)
 	out, err := replacePart(string(text), m.scenario.name, part)
+	if err == nil {
+		out, err = replacePart(out, "machine", "The last run: "+where+".\n")
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}

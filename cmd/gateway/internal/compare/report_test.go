@@ -92,7 +92,7 @@ func TestDocument(t *testing.T) {
 func TestWrite(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "benchmarks.md")
-	if err := os.WriteFile(path, []byte("<!-- compare:interval -->\n<!-- /compare:interval -->\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("<!-- compare:machine -->\n<!-- /compare:machine -->\n<!-- compare:interval -->\n<!-- /compare:interval -->\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	m := testMeasurement(&scenario{name: "interval", title: "Single", shapes: single})
@@ -105,7 +105,7 @@ func TestWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(string(text), "|gateway|"); n != 1 || !strings.Contains(string(text), "here; 4 rounds of 1s.") {
+	if n := strings.Count(string(text), "|gateway|"); n != 1 || !strings.Contains(string(text), "|\n\n4 rounds of 1s.\n") || strings.Count(string(text), "The last run: here.\n") != 1 {
 		t.Errorf("%d tables: %s", n, text)
 	}
 	wantXML(t, readFile(t, filepath.Join(dir, "img", "compare-interval.svg")))
