@@ -193,7 +193,6 @@ func TestDeadLettersSelected(t *testing.T) {
 	}
 }
 
-// TestDeadLettersInBatches goes through more than one batch, each once.
 // TestDeadLettersReplayedTwiceAtOnce: the other replay has removed the dead letter first.
 func TestDeadLettersReplayedTwiceAtOnce(t *testing.T) {
 	s := newSetup(t)
@@ -216,7 +215,7 @@ func TestDeadLettersReplayedTwiceAtOnce(t *testing.T) {
 }
 
 // TestOldDeadLettersOfKnownEvents: the publisher has the ids, so nothing searches the stream.
-// Each search would leave a consumer to the server for a minute, up to a limit.
+// Each search would leave a consumer to the server for some seconds, up to a limit.
 func TestOldDeadLettersOfKnownEvents(t *testing.T) {
 	cfg := publishtest.EmbeddedConfig(t)
 	cfg.Indexed, cfg.DuplicateWindow = true, time.Hour
@@ -231,6 +230,7 @@ func TestOldDeadLettersOfKnownEvents(t *testing.T) {
 	}
 }
 
+// TestDeadLettersInBatches goes through more than one batch, each once.
 func TestDeadLettersInBatches(t *testing.T) {
 	s := newSetup(t)
 	for i := range 250 {
