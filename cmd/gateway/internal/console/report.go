@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/doctor"
+	"github.com/postback-gateway/gateway/publish/natsconn"
 )
 
 const (
@@ -63,15 +64,8 @@ func (r *reports) refresh(ctx context.Context, ready chan struct{}) {
 // Close ends what the console does in the background. The store must not be closed before.
 func (c *Console) Close(ctx context.Context) error {
 	c.stop()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c.background.Wait()
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
+	if natsconn.Wait(ctx, &c.background) != nil {
 		return ctx.Err()
 	}
+	return nil
 }
