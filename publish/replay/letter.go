@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -166,12 +165,13 @@ func (r *replaying) publish(ctx context.Context, l *Letter, items []schema.Item,
 }
 
 // withAnyPartition returns filters of an event's subject: the partitions may have changed.
-func withAnyPartition(subject string) []string {
-	last := strings.LastIndexByte(subject, '.')
-	if schema.IsPartition(subject[last+1:]) {
-		return []string{subject[:last], subject[:last] + ".>"}
+func withAnyPartition(root, subject string) []string {
+	tokens, isClick := schema.ParseSubject(root, subject)
+	if !isClick {
+		return []string{subject}
 	}
-	return []string{subject, subject + ".>"}
+	tokens.Partition = ""
+	return tokens.Filters(root)
 }
 
 // clockDifference is that between the clocks of the gateway and the NATS servers.
@@ -186,7 +186,7 @@ func (r *replaying) isStored(ctx context.Context, m *schema.Message, received ti
 	found := false
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	scan := analytics.Scan{Stream: r.Streams.Name(r.Streams.SpecOf(m.Subject)), Filters: withAnyPartition(m.Subject), Since: received.Add(-clockDifference), HeadersOnly: true}
+	scan := analytics.Scan{Stream: r.Streams.Name(r.Streams.SpecOf(m.Subject)), Filters: withAnyPartition(r.Streams.Root, m.Subject), Since: received.Add(-clockDifference), HeadersOnly: true}
 	err := scan.Run(ctx, r.link, func(e *stream.Message) {
 		if e.Header.Get(jetstream.MsgIDHeader) == m.ID {
 			found = true
