@@ -225,3 +225,19 @@ func TestBadConfiguration(t *testing.T) {
 		})
 	}
 }
+
+// mustDeleteStream deletes a stream, which the gateway soon makes again.
+func mustDeleteStream(t *testing.T, js jetstream.JetStream, name string) {
+	t.Helper()
+	if err := js.DeleteStream(t.Context(), name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Fatal(err)
+	}
+}
+
+// replaceStream puts the stream OTHER in the place of POSTBACKS, unless the gateway makes
+// POSTBACKS again in between.
+func replaceStream(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	mustDeleteStream(t, js, "POSTBACKS")
+	_, _ = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"postback.>"}})
+}
