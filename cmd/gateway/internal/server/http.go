@@ -150,8 +150,10 @@ func newDrainer(server *http.Server) *drainer {
 // connection after its next response, or when it stays idle. It returns an error if ctx
 // ends before the requests do.
 func (d *drainer) drain(ctx context.Context, listener net.Listener) error {
-	d.draining.Store(true)
+	// In this order: a client that is told to close its connection makes another one, which
+	// would be reset if the listener were closed while it waits to be accepted.
 	err := closeListener(listener)
+	d.draining.Store(true)
 	idle := time.Now().Add(idleGrace)
 	for d.open.Load() > 0 && ctx.Err() == nil && (d.requests.Load() > 0 || time.Now().Before(idle)) {
 		sleep(ctx, drainPoll)
