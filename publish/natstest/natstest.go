@@ -143,8 +143,9 @@ var givenPorts sync.Map
 // take the port while the server that belongs there is down.
 func FreePort(t testing.TB) int {
 	t.Helper()
+	const first = 10_000
 	for range 100 {
-		port := 10_000 + rand.IntN(22_000)
+		port := first + rand.IntN(firstOutgoing()-first)
 		if _, taken := givenPorts.LoadOrStore(port, true); taken {
 			continue
 		}
@@ -153,9 +154,25 @@ func FreePort(t testing.TB) int {
 			return port
 		}
 	}
-	t.Fatal("no free port from 10000 to 31999")
+	t.Fatalf("no free port from %d to %d", first, firstOutgoing()-1)
 	return 0
 }
+
+// firstOutgoing returns the first port that the kernel gives to outgoing connections: the
+// one that it tells, if that leaves some below, else that of Linux.
+var firstOutgoing = sync.OnceValue(func() int {
+	const usual = 32_768
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		return usual
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\t")
+	port, err := strconv.Atoi(strings.TrimSpace(first))
+	if err != nil || port < 12_000 || port > usual {
+		return usual
+	}
+	return port
+})
 
 // JetStream connects a client of the test's own, until the test ends.
 func JetStream(t testing.TB, url string, opts ...nats.Option) jetstream.JetStream {
