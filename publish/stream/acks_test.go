@@ -68,7 +68,7 @@ func respondWith(t *testing.T, answer *nats.Msg) (jetstream.PubAck, error) {
 	select {
 	case r := <-responses:
 		return r.ack()
-	case <-time.After(10 * time.Second):
+	case <-time.After(40 * time.Second):
 		t.Fatal("no response")
 		panic("")
 	}
@@ -111,7 +111,7 @@ func TestAcksOfALostConnection(t *testing.T) {
 		if _, err := r.ack(); !errors.Is(err, nats.ErrDisconnected) {
 			t.Errorf("got %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(40 * time.Second):
 		t.Fatal("no response")
 	}
 	a.mu.Lock()
@@ -124,7 +124,7 @@ func TestAcksOfALostConnection(t *testing.T) {
 // TestQueuedIsNotPublishedAgain: a server that needs longer for what came before than one
 // attempt waits gets each message once.
 func TestQueuedIsNotPublishedAgain(t *testing.T) {
-	const messages, each, ackTimeout = 10, 300 * time.Millisecond, 2 * time.Second
+	const messages, each, ackTimeout = 10, 600 * time.Millisecond, 5 * time.Second
 	server := natstest.Start(t, "")
 	nc := natstest.JetStream(t, server.URL()).Conn()
 	published := make(chan *nats.Msg, 10*messages)

@@ -154,6 +154,9 @@ func TestReaderOfSharedConsumer(t *testing.T) {
 		link := openLink(t)
 		publish(t, link, "a", "b", "c")
 		cfg := jetstream.ConsumerConfig{Durable: "shared", AckWait: 200 * time.Millisecond}
+		if exclusive {
+			cfg.AckWait = time.Hour // what another one has taken is not sent again before d is
+		}
 		c, err := link.JS.CreateConsumer(t.Context(), "POSTBACKS", cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -171,7 +174,7 @@ func TestReaderOfSharedConsumer(t *testing.T) {
 		}
 		publish(t, link, "d")
 		taken := map[uint64]bool{}
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 		defer cancel()
 		for len(taken) < 4 {
 			batch, err := r.NextBatch(ctx)
