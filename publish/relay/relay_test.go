@@ -386,7 +386,10 @@ func TestRelayIsPatientWithTheCluster(t *testing.T) {
 		t.Errorf("the gateway would end: %v", err)
 	default:
 	}
-	if text := r.log.String(); !strings.Contains(text, "the relay of stream POSTBACKS waits, and tries again") || strings.Contains(text, "wrong") {
+	eventually(t, "the error is logged", func() bool {
+		return strings.Contains(r.log.String(), "the relay of stream POSTBACKS waits, and tries again")
+	})
+	if text := r.log.String(); strings.Contains(text, "wrong") {
 		t.Errorf("log: %s", text)
 	}
 }
