@@ -92,8 +92,8 @@ func wantReplaced(t *testing.T, s *Server) {
 		if err == nil {
 			t.Error("no error")
 		}
-	case <-time.After(10 * time.Second):
-		t.Error("nobody is told within 10s")
+	case <-time.After(40 * time.Second):
+		t.Error("nobody is told within 40s")
 	}
 }
 
@@ -103,8 +103,8 @@ func TestStoreReplacedWithoutTraffic(t *testing.T) {
 	shell(t, s.cfg.Dir, "rm -rf *")
 	select {
 	case <-s.Err():
-	case <-time.After(20 * time.Second):
-		t.Error("nobody is told within 20s")
+	case <-time.After(40 * time.Second):
+		t.Error("nobody is told within 40s")
 	}
 }
 
@@ -189,11 +189,10 @@ func TestShutdownIsBounded(t *testing.T) {
 	}
 	begin := time.Now()
 	s.Shutdown()
-	if took := time.Since(begin); took > stopTime+2*time.Second {
-		t.Errorf("took %s", took)
-	}
-	if s.Stopped() {
-		t.Error("said to have stopped: the test needs more consumers")
+	// A thousand consumers take more than ten seconds: that it has not stopped shows that
+	// nothing waited for it.
+	if took := time.Since(begin); s.Stopped() || took > 10*time.Second {
+		t.Errorf("took %s, stopped %t", took, s.Stopped())
 	}
 	s.running.Load().WaitForShutdown() // else the directory cannot be removed
 }

@@ -149,6 +149,7 @@ func TestRefusedLoginsDoNotFillTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Shutdown)
+	begin := time.Now()
 	for range 20 {
 		if nc, err := nats.Connect(s.ClientURL(), nats.Token("old")); err == nil {
 			nc.Close()
@@ -156,8 +157,9 @@ func TestRefusedLoginsDoNotFillTheLog(t *testing.T) {
 		}
 	}
 	natstest.Eventually(t, "a line about it", func() bool { return strings.Contains(log.String(), "authentication error") })
-	if n := strings.Count(log.String(), "authentication error"); n > 5 || strings.Contains(log.String(), "level=ERROR") {
-		t.Errorf("%d lines\n%s", n, log.String())
+	n, took := strings.Count(log.String(), "authentication error"), time.Since(begin)
+	if n > 1+int(took/time.Second) || strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("%d lines in %s\n%s", n, took, log.String())
 	}
 }
 
@@ -197,8 +199,8 @@ func TestSetToken(t *testing.T) {
 			}
 			select {
 			case <-closed:
-			case <-time.After(5 * time.Second):
-				t.Error("the connection with the old token was not closed within 5s")
+			case <-time.After(40 * time.Second):
+				t.Error("the connection with the old token was not closed within 40s")
 			}
 		})
 	}
@@ -219,7 +221,7 @@ func TestTokenOutlivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.running.Load().Shutdown() // a store that is gone, for the watcher
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(40 * time.Second)
 	for {
 		nc, err := nats.Connect(s.ClientURL(), nats.Token("new"))
 		if err == nil {
