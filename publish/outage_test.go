@@ -19,23 +19,15 @@ func TestSilenceIsFoundOnceForAll(t *testing.T) {
 	p, log := mustOpenWith(t, serverConfig(s), nil)
 	mustPublish(t, p, clicks("before", 1)...)
 	s.Pause()
-	if _, err := p.Publish(withDeadline(t, 2*time.Second), clicks("first", 1)); err == nil {
-		t.Error("stored by a server that hangs")
-	}
-	var refused atomic.Int32
-	var group sync.WaitGroup
-	start := time.Now()
-	for range 100 {
-		group.Go(func() {
-			if _, err := p.Publish(withDeadline(t, 2*time.Second), clicks("next", 1)); err != nil && strings.HasPrefix(err.Error(), "no event has been acknowledged for ") {
-				refused.Add(1)
-			}
-		})
-	}
-	group.Wait()
-	if took := time.Since(start); refused.Load() != 99 || took > time.Second {
-		t.Errorf("%d of 100 were refused, all within %s; want all but a probe, that has half a second", refused.Load(), took)
-	}
+	// Again where the machine was so slow that the gateway lets everybody through once more.
+	eventually(t, "all but the probes are refused, of which there are two a second", func() bool {
+		if _, err := p.Publish(withDeadline(t, 2*time.Second), clicks("first", 1)); err == nil {
+			t.Fatal("stored by a server that hangs")
+		}
+		start := time.Now()
+		probes := 100 - refusedOf(t, p, 100)
+		return probes <= 1+int(time.Since(start)/(500*time.Millisecond))
+	})
 	s.Resume()
 	eventually(t, "stored again", func() bool {
 		outcomes, _ := p.Publish(withDeadline(t, time.Second), clicks("after", 1))
@@ -46,6 +38,22 @@ func TestSilenceIsFoundOnceForAll(t *testing.T) {
 			t.Errorf("%q is not logged once:\n%s", line, log)
 		}
 	}
+}
+
+// refusedOf publishes n deliveries at once and returns how many the circuit breaker refused.
+func refusedOf(t *testing.T, p *Publisher, n int) int {
+	t.Helper()
+	var refused atomic.Int32
+	var group sync.WaitGroup
+	for range n {
+		group.Go(func() {
+			if _, err := p.Publish(withDeadline(t, 2*time.Second), clicks("next", 1)); err != nil && strings.HasPrefix(err.Error(), "no event has been acknowledged for ") {
+				refused.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	return int(refused.Load())
 }
 
 // TestPublishWaitsForAnotherConnection: a connection that is lost and made again soon

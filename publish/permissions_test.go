@@ -120,17 +120,22 @@ func TestPageTeam(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	messages, err := c.Fetch(10, jetstream.FetchMaxWait(time.Second))
+	messages, err := c.Fetch(1, jetstream.FetchMaxWait(40*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
+	got := 0
 	for m := range messages.Messages() {
+		got++
 		if id := m.Headers().Get(jetstream.MsgIDHeader); id != "messenger:123:ours" {
 			t.Errorf("the team got %s", id)
 		}
 		if err := m.DoubleAck(t.Context()); err != nil {
 			t.Error(err)
 		}
+	}
+	if got != 1 {
+		t.Errorf("the team got %d events, want 1: %v", got, messages.Error())
 	}
 	for _, subject := range []string{"postback.v1.messenger.123.plan.x", "$JS.API.CONSUMER.CREATE.POSTBACKS.mine", "$JS.API.STREAM.MSG.GET.POSTBACKS",
 		"$JS.API.DIRECT.GET.POSTBACKS", "$JS.API.STREAM.PURGE.POSTBACKS", "$JS.API.CONSUMER.MSG.NEXT.POSTBACKS.billing"} {

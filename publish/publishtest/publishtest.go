@@ -154,7 +154,7 @@ func Rubbish(body string) schema.Item {
 // Publish stores the items and returns their outcomes.
 func Publish(t testing.TB, p *publish.Publisher, items ...schema.Item) []schema.Outcome {
 	t.Helper()
-	outcomes, err := p.Publish(Deadline(t, 10*time.Second), items)
+	outcomes, err := p.Publish(Deadline(t, 40*time.Second), items)
 	if err != nil {
 		t.Fatalf("Publish: %v", err)
 	}
