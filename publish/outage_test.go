@@ -62,7 +62,7 @@ func TestPublishWaitsForAnotherConnection(t *testing.T) {
 	needsProcess(t)
 	proxy := natstest.StartProxy(t, natstest.Start(t, ""))
 	cfg := testConfig()
-	cfg.Servers = proxy.URL()
+	cfg.Servers, cfg.AckTimeout = proxy.URL(), 10*time.Second // which is also how long it waits for a connection
 	p := mustOpen(t, cfg)
 	proxy.Hold(true, true) // no new connection comes about
 	proxy.Cut()

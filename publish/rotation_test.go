@@ -105,6 +105,7 @@ func TestEmbeddedTokenChanges(t *testing.T) {
 	set("0")
 	cfg := testConfig()
 	cfg.InProcess, cfg.Secret = server, func() string { return *token.Load() }
+	cfg.AckTimeout = 10 * time.Second // which is also how long it waits for a connection
 	p := mustOpen(t, cfg)
 	for i := range 5 {
 		set(fmt.Sprint(i + 1))
