@@ -40,6 +40,7 @@ func TestForgetCommandLine(t *testing.T) {
 // ones and dead letters. What the platform delivers again stays a duplicate.
 func TestForget(t *testing.T) {
 	p := startGateway(t, t.TempDir(), "GATEWAY_FALLBACK=true")
+	p.awaitFallback()
 	unclaimed := consume(t, p.at.NATS, "POSTBACKS_UNCLAIMED")
 	click := simulate.Click{Account: "1", User: "1001", Payload: "plan:pro", ID: "m_1"}
 	p.mustPost(simulate.Messenger(click), simulate.Messenger(simulate.Click{Account: "1", User: "1002", Payload: "plan:pro", ID: "m_2"}),

@@ -11,11 +11,13 @@ import (
 
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/publish/stream"
 )
 
 // TestUnclaimed: the command lists what nobody asks for, and the fallback has it.
 func TestUnclaimed(t *testing.T) {
 	p := startGateway(t, t.TempDir(), "GATEWAY_FALLBACK=true")
+	p.awaitFallback()
 	js := natstest.JetStream(t, p.at.NATS)
 	_, err := js.CreateConsumer(t.Context(), "POSTBACKS", jetstream.ConsumerConfig{Durable: "billing", FilterSubject: "postback.v1.*.*.plan.*"})
 	if err != nil {
@@ -43,6 +45,16 @@ func TestUnclaimed(t *testing.T) {
 		t.Errorf("listed %s%s", listed, said)
 	}
 	p.terminate()
+}
+
+// awaitFallback returns when the fallback looks for events: it begins with new ones.
+func (p *gatewayProcess) awaitFallback() {
+	p.t.Helper()
+	js := natstest.JetStream(p.t, p.at.NATS)
+	eventually(p.t, "the fallback works", func() bool {
+		_, err := js.Consumer(p.t.Context(), "POSTBACKS", stream.FallbackConsumer)
+		return err == nil
+	})
 }
 
 // command runs another command of the binary against the gateway's NATS server.
