@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -263,7 +262,7 @@ func TestEmbeddedTokenRotates(t *testing.T) {
 	in.awaitLog(0, "changed file reloaded", "EMBEDDED_TOKEN_FILE")
 	select {
 	case <-lost:
-	case <-time.After(10 * time.Second):
+	case <-time.After(40 * time.Second):
 		t.Error("a consumer with the old token is still connected")
 	}
 	flow.awaitGood(t, 20)
@@ -309,12 +308,13 @@ func TestRelayOutlivesATokenChange(t *testing.T) {
 		put(t, token, fmt.Sprintf("%s-%d", hush, i+2))
 		in.awaitLog(n, "changed file reloaded", "EMBEDDED_TOKEN_FILE")
 		running.awaitGood(t, 5)
-		answers = append(answers, running.stop()...)
+		got := running.stop()
+		running.redeliver(t, got) // what was answered 503 can be stored, too
+		answers = append(answers, got...)
 	}
 	wantOnly200And503(t, answers)
-	good := slices.DeleteFunc(answers, func(a answer) bool { return a.status != http.StatusOK })
-	eventually(t, "all are relayed", func() bool { return len(storedIDs(t, cluster.URL())) >= len(good) })
-	wantOnce(t, cluster.URL(), good)
+	eventually(t, "all are relayed", func() bool { return len(storedIDs(t, cluster.URL())) >= len(answers) })
+	wantOnce(t, cluster.URL(), answers)
 }
 
 // TestNATSPasswordRotates: while the server has another password than the file, nothing
@@ -350,7 +350,7 @@ func TestProcessRereads(t *testing.T) {
 		status, _ := p.post("new", []byte("{}"))
 		return status == http.StatusOK
 	})
-	if took := time.Since(start); took > 3*reload.DefaultInterval {
+	if took := time.Since(start); took > 10*reload.DefaultInterval { // two, and what a busy machine adds
 		t.Errorf("took %s", took)
 	}
 	p.terminate()
