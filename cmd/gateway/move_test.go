@@ -114,7 +114,7 @@ func TestMoveToCluster(t *testing.T) {
 
 // handover is how much of what a service has done already it does again when it is
 // moved: more than clocks differ and than it is behind.
-const handover = 500 * time.Millisecond
+const handover = 2 * time.Second
 
 // relayLag is for how long the oldest event has waited for the relay.
 func (m *mover) relayLag() time.Duration {

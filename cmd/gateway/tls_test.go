@@ -216,6 +216,9 @@ func TestClientCertificates(t *testing.T) {
 		eventually(t, reason, func() bool {
 			return in.metric(`gateway_tls_handshake_failures_total{reason="`+reason+`"}`) == want
 		})
+		if want > 0 {
+			in.awaitLog(0, `"level":"WARN"`, `"reason":"`+reason+`"`)
+		}
 		if got := in.logLines(0, `"level":"WARN"`, `"reason":"`+reason+`"`); float64(got) != min(want, 1) {
 			t.Errorf("%s: %d warnings", reason, got)
 		}

@@ -39,9 +39,8 @@ func TestWatch(t *testing.T) {
 		return len(p.query("gateway_ready == 1")) == len(w.all())
 	})
 	eventually(t, "Prometheus has evaluated an alert", func() bool { return len(p.query(`ALERTS{severity="warning"}`)) > 0 })
-	if alarms := p.query(`ALERTS{severity="critical"}`); len(alarms) > 0 {
-		t.Errorf("critical alerts while all is well: %v", alarms)
-	}
+	// A scrape that takes more than a second on a busy machine is one for a moment.
+	eventually(t, "no critical alert while all is well", func() bool { return len(p.query(`ALERTS{severity="critical"}`)) == 0 })
 
 	w.cluster.Kill()
 	firing := fmt.Sprintf(`ALERTS{alertname="GatewayNotReady",alertstate="firing",instance=%q}`, w.clustered.instance())

@@ -110,7 +110,8 @@ func TestCPUTime(t *testing.T) {
 	before := rusage()
 	got, err := cpuTime(syscall.Getpid())
 	after := rusage()
-	if err != nil || got < before-ms || got > after+ms {
+	// The kernel adds what other threads are using to the second number at each tick only.
+	if err != nil || got < before-20*ms || got > after+20*ms {
 		t.Errorf("got %s, %v, want it from %s to %s", got, err, before, after)
 	}
 }

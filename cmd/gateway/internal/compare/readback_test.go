@@ -4,12 +4,15 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
 func TestLedger(t *testing.T) {
@@ -46,10 +49,7 @@ func TestLedger(t *testing.T) {
 // startBare runs the bare handler and its server in this process.
 func startBare(t *testing.T, mode string) (*bareHandler, *service) {
 	t.Helper()
-	address, err := freeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
+	address := fmt.Sprintf("127.0.0.1:%d", natstest.FreePort(t))
 	dir := t.TempDir()
 	ns, err := startServer(address, dir, mode)
 	if err != nil {
