@@ -162,15 +162,11 @@ func TestReaderOfSharedConsumer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !exclusive {
-			if _, err := c.FetchNoWait(3); err != nil { // another one, which takes them and dies
-				t.Fatal(err)
-			}
+			take(t, c, 3) // another one, which takes them and dies
 		}
 		r := open(t, link, ReaderConfig{Durable: cfg, Exclusive: exclusive})
 		if exclusive {
-			if _, err := c.FetchNoWait(3); err != nil {
-				t.Fatal(err)
-			}
+			take(t, c, 3)
 		}
 		publish(t, link, "d")
 		taken := map[uint64]bool{}
@@ -191,6 +187,22 @@ func TestReaderOfSharedConsumer(t *testing.T) {
 		if all := len(taken) == 4; all == exclusive {
 			t.Errorf("exclusive %v: took %v", exclusive, taken)
 		}
+	}
+}
+
+// take returns when n messages have come, and acknowledges none.
+func take(t *testing.T, c jetstream.Consumer, n int) {
+	t.Helper()
+	batch, err := c.Fetch(n, jetstream.FetchMaxWait(40*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := 0
+	for range batch.Messages() {
+		got++
+	}
+	if got != n {
+		t.Fatalf("took %d messages of %d: %v", got, n, batch.Error())
 	}
 }
 
@@ -229,17 +241,7 @@ func TestReaderSeesGaps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		batch, err := consumer.Fetch(taken)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := 0
-		for range batch.Messages() {
-			got++
-		}
-		if got != taken {
-			t.Fatalf("took %d messages: %v", got, batch.Error())
-		}
+		take(t, consumer, taken)
 	}
 	if !slices.IsSorted(sequences) || len(slices.Compact(sequences)) != n {
 		t.Errorf("read %d messages of %d", len(sequences), n)
