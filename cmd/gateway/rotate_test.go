@@ -221,10 +221,11 @@ func TestSecretsRotate(t *testing.T) {
 		t.Errorf("with both: %v", got)
 	}
 	n := len(in.log.String())
-	for _, wrong := range []string{"shop:" + hush + ":" + hush, "shop", ""} {
+	// Each has its text: before a file is written it is empty, which is told too.
+	for _, wrong := range []struct{ content, told string }{{"shop:" + hush + ":" + hush, "does not end with a secret token"}, {"shop", "has no colon"}, {"", "is empty"}} {
 		n = len(in.log.String())
-		put(t, bots, wrong)
-		in.awaitLog(n, `"level":"ERROR"`, "TELEGRAM_SECRETS")
+		put(t, bots, wrong.content)
+		in.awaitLog(n, `"level":"ERROR"`, "TELEGRAM_SECRETS", wrong.told)
 	}
 	if err := os.Remove(bots); err != nil {
 		t.Fatal(err)
