@@ -138,11 +138,22 @@ func wantAtOnce(t testing.TB, answers []answer, start, end time.Time) {
 	}
 }
 
-// wantWithin checks that no answer took longer than a delivery's time.
+// wantWithin checks that answers take no longer than a delivery's time. On a busy machine
+// some do; if deliveries waited for the store, most of those that have to wait would.
 func wantWithin(t testing.TB, answers []answer, budget time.Duration) {
 	t.Helper()
-	if a := slowest(answers); a.took > budget+margin {
-		t.Errorf("%s: answered %d after %s, want at most %s", a.id, a.status, a.took, budget)
+	const few = 4
+	waited, late := 0, 0
+	for _, a := range answers {
+		if a.took > budget/2 {
+			waited++
+		}
+		if a.took > budget+margin {
+			late++
+		}
+	}
+	if a := slowest(answers); late > few && 2*late > waited {
+		t.Errorf("%d of %d took longer than %s: %s was answered %d after %s", late, waited, budget+margin, a.id, a.status, a.took)
 	}
 }
 
