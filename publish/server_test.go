@@ -328,10 +328,12 @@ func TestClusterReplicas(t *testing.T) {
 // was away when the stream was created.
 func TestClusterWaitsForItsThirdServer(t *testing.T) {
 	needsProcess(t)
-	servers := natstest.StartCluster(t, 3, natstest.ClusterOptions{}).Servers
-	servers[2].Kill()
-	cfg := serverConfig(servers[:2]...)
-	p := mustOpen(t, cfg)
+	servers := natstest.StartCluster(t, 3, natstest.ClusterOptions{Away: 1}).Servers
+	cfg := serverConfig(servers...)
+	p, log := mustOpenWith(t, cfg, nil)
+	eventually(t, "it waits", func() bool {
+		return strings.Contains(log.String(), "stream POSTBACKS waits for servers to put its replicas on")
+	})
 	servers[2].Start()
 	eventually(t, "ready", func() bool { return p.Ready(t.Context()) == nil })
 	if r := info(t, natstest.JetStream(t, cfg.Servers), "POSTBACKS").Config.Replicas; r != 3 {

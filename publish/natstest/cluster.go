@@ -23,6 +23,9 @@ type ClusterOptions struct {
 	SyncInterval string
 	// Lines are further lines of every server's configuration.
 	Lines string
+	// Away is how many of the servers, the last ones, do not run yet, and are not known to
+	// the others.
+	Away int
 }
 
 // StartCluster starts n servers and returns when they can create streams. They do
@@ -42,9 +45,9 @@ func StartCluster(t testing.TB, n int, o ClusterOptions) *Cluster {
 	for i := range n {
 		c.Servers = append(c.Servers, newServer(t, FreePort(t), jetStream, fmt.Sprintf(
 			"server_name: n%d\ncluster { name: c, no_advertise: true, listen: \"127.0.0.1:%d\", routes: [ %s ] }\n%s",
-			i, ports[i], strings.Join(routes, ", "), o.Lines)))
+			i, ports[i], strings.Join(routes[:n-o.Away], ", "), o.Lines)))
 	}
-	c.Start()
+	c.start(c.Servers[:n-o.Away])
 	return c
 }
 
@@ -61,7 +64,12 @@ func (c *Cluster) URL() string {
 // JetStream.
 func (c *Cluster) Start() {
 	c.t.Helper()
-	for _, s := range c.Servers {
+	c.start(c.Servers)
+}
+
+func (c *Cluster) start(servers []*Server) {
+	c.t.Helper()
+	for _, s := range servers {
 		if s.cmd == nil {
 			s.Start()
 		}
