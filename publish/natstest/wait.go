@@ -3,6 +3,7 @@ package natstest
 import (
 	"bytes"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -19,6 +20,27 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 		case <-tick.C:
 		}
 	}
+}
+
+// Lateness measures until the test ends for how long at most this process got no time: by
+// so much more it exceeds every limit.
+func Lateness(t testing.TB) func() time.Duration {
+	const pause = 10 * time.Millisecond
+	var longest atomic.Int64
+	tick, stop := time.NewTicker(pause), make(chan struct{})
+	t.Cleanup(func() { close(stop) })
+	go func() {
+		defer tick.Stop()
+		for last := time.Now(); ; last = time.Now() {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				longest.Store(max(longest.Load(), int64(time.Since(last)-pause)))
+			}
+		}
+	}()
+	return func() time.Duration { return time.Duration(longest.Load()) }
 }
 
 // Log keeps what is logged. It can be read meanwhile.
