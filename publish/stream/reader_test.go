@@ -72,7 +72,7 @@ func open(t *testing.T, link *natsconn.Link, cfg ReaderConfig) *Reader {
 // readAll reads n messages, or all with n of 0.
 func readAll(t *testing.T, r *Reader, n int) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 	defer cancel()
 	var all []string
 	for n == 0 || len(all) < n {
