@@ -82,7 +82,7 @@ var batches = sync.Pool{New: func() any { return &batch{room: make([]byte, 0, ro
 // store publishes the items batch by batch and sets their outcomes. It returns the reasons
 // of the dead letters among them. A batch is kept until it is acknowledged, and no longer.
 func (p *Publisher) store(ctx context.Context, link *natsconn.Link, items []schema.Item, outcomes []schema.Outcome) (deadLetters []schema.Reason, err error) {
-	limit := p.monitor.Streams.Limit(link)
+	limit := p.monitor.Streams.Limit()
 	var headers stream.TraceHeaders
 	if p.cfg.Tracer != nil {
 		headers = p.cfg.traceHeaders(ctx)
