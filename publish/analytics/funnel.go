@@ -92,7 +92,7 @@ const (
 )
 
 func newFunnel(cfg stream.Settings, q FunnelQuery) *funnel {
-	f := &funnel{query: q, base: time.Now().Add(-epoch), people: newPeople(len(q.Steps), q.ByReferral)}
+	f := &funnel{query: q, base: time.Now().Add(-epoch), people: newPeople(len(q.Steps))}
 	for _, step := range q.Steps {
 		f.steps = append(f.steps, stream.Selection{Spec: stream.Events, Filters: cfg.PayloadFilters(schema.EscapeToken(q.Account), step)})
 	}
