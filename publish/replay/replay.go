@@ -132,7 +132,7 @@ func (p *Plan) find(ctx context.Context, link *natsconn.Link, r Request) (*strea
 	var first *stream.Message
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	scan := analytics.Scan{Stream: p.stream, Filters: r.Filters, Since: r.Since, HeadersOnly: true, Progress: r.Progress}
+	scan := analytics.Scan{Stream: p.stream, Filters: r.Filters, Since: r.Since, HeadersOnly: true, FullSpeed: true, Progress: r.Progress}
 	err := scan.Run(ctx, link, func(m *stream.Message) {
 		if first == nil && wanted.Matches(m.Subject) && asked.Matches(m.Subject) && hasID(m, r.ID) {
 			first = m
@@ -163,7 +163,7 @@ func (p *Plan) findGivenUp(ctx context.Context, link *natsconn.Link, cfg stream.
 	}
 	given := make(map[uint64]monitor.GivenUp)
 	p.advisories = &advisories{stream: cfg.Name(stream.GivenUp), filters: filters}
-	err := analytics.Scan{Stream: cfg.Name(stream.GivenUp), Filters: filters}.Run(ctx, link, func(m *stream.Message) {
+	err := analytics.Scan{Stream: cfg.Name(stream.GivenUp), Filters: filters, FullSpeed: true}.Run(ctx, link, func(m *stream.Message) {
 		p.advisories.last = m.Sequence
 		if g, err := monitor.NewGivenUp(m); err == nil {
 			given[g.Sequence] = g // the last time
