@@ -68,8 +68,9 @@ async function replayLetters(sequences) {
 async function replayTo(request) {
   try {
     const plan = await post('fix/consumer', 'replay', request)
+    const first = `event ${plan.seq}, which was stored ${ago(plan.stored)}`
     const lines = [
-      `It receives ${count(plan.events)} ${plan.events === 1 ? 'event' : 'events'}, from event ${plan.seq} on, which was stored ${ago(plan.stored)}.`,
+      plan.events === 1 ? `It receives 1 event: ${first}.` : `It receives ${count(plan.events)} events: ${first}, and every later one that it asks for. The server cannot deliver one event alone again.`,
       'Also those that it has acknowledged come again. Their ids are the same: a program that acts once for each id does nothing twice.',
       'Nothing is published, and other consumers receive nothing. The log keeps a line.',
     ]
@@ -249,7 +250,7 @@ export function start() {
       el('p', { id: 'fix-given-up-empty', class: 'fix-empty', hidden: true }, '✓ No consumer has given up an event.')),
     el('section', { 'aria-labelledby': 'fix-events-title' },
       el('h2', { id: 'fix-events-title' }, 'Replay events to a consumer'),
-      el('p', { class: 'hint' }, 'The consumer receives everything of its filters again, from a moment or an event on.'),
+      el('p', { class: 'hint' }, 'The consumer receives everything of its filters again, from a moment or an event on. One event alone cannot be replayed.'),
       el('form', { id: 'fix-events', submit, hidden: true },
         el('div', { class: 'field' }, el('label', { for: 'fix-consumer' }, 'Consumer'), el('select', { id: 'fix-consumer', change: checkConsumer })),
         el('div', { class: 'field' }, el('label', { for: 'fix-from' }, 'From'), el('select', { id: 'fix-from', change: checkConsumer },
