@@ -41,7 +41,7 @@ func newReplayCmd() *cobra.Command {
 			"receives all events of its filters from there on again, also those that it has acknowledged.\n" +
 			"The server cannot deliver one event alone again. The ids are the same, so a program that acts\n" +
 			"once for each id does nothing twice. Nothing is published, and other consumers receive nothing.\n" +
-			"The command does it itself and writes the line for the log to stderr.\n\n" +
+			"The command needs no running gateway, so it writes the log line itself, to stderr.\n\n" +
 			"With a filter of dead letters a running gateway (GATEWAY_ADMIN_LISTEN) parses them again, after\n" +
 			"you have repaired the cause. What is an event now is stored with the id that it would have had;\n" +
 			"what is stored already is not stored again. Deliveries that were not forwarded are posted to\n" +
