@@ -68,12 +68,12 @@ async function replayLetters(sequences) {
 async function replayTo(request) {
   try {
     const plan = await post('fix/consumer', 'replay', request)
-    const first = `event ${plan.seq}, which was stored ${ago(plan.stored)}`
     const lines = [
-      plan.events === 1 ? `It receives 1 event: ${first}.` : `It receives ${count(plan.events)} events: ${first}, and every later one that it asks for. The server cannot deliver one event alone again.`,
+      `It receives ${count(plan.events)} ${plan.events === 1 ? 'event' : 'events'}, from event ${plan.seq} on, which was stored ${ago(plan.stored)}.`,
       'Also those that it has acknowledged come again. Their ids are the same: a program that acts once for each id does nothing twice.',
       'Nothing is published, and other consumers receive nothing. The log keeps a line.',
     ]
+    if (plan.events > 1) lines.splice(1, 0, 'The server cannot deliver one event alone again: those after it come too.')
     if (plan.givenUp) lines.unshift(`${count(plan.givenUp)} of these events it has given up.`)
     if (!await confirm(`Replay to ${plan.consumer}?`, lines, 'Replay')) return
     const done = await post('fix/consumer', 'replay', { consumer: plan.consumer, seq: plan.seq, givenUp: Boolean(request.givenUp), run: true })
