@@ -28,6 +28,7 @@ func TestCommandsInEveryMode(t *testing.T) {
 		p := startOn(t, c.URL())
 		p.checkCommands(c.URL(), "s")
 		p.terminate()
+		p.wantLogged(`"msg":"events are replayed to a consumer"`)
 	})
 	t.Run("relay", func(t *testing.T) {
 		t.Parallel()
@@ -39,6 +40,7 @@ func TestCommandsInEveryMode(t *testing.T) {
 		})
 		p.checkCommands(remote.URL(), p.secret())
 		p.terminate()
+		p.wantLogged(`"msg":"events are replayed to a consumer"`)
 	})
 }
 
@@ -61,6 +63,7 @@ func (p *gatewayProcess) checkCommands(url, secret string) {
 	p.checkForward("m_a_plan:pro")
 	p.checkGivenUp(js)
 	p.checkDeadLetters(url, secret)
+	p.checkConsole(url, secret)
 }
 
 // says runs a command until it prints a text: with a relay it takes a moment until the

@@ -15,6 +15,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/console"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/logging"
 	"github.com/postback-gateway/gateway/ingest"
 	"github.com/postback-gateway/gateway/ingest/simulate"
@@ -35,7 +36,8 @@ func (exportNothing) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error
 func (exportNothing) Shutdown(context.Context) error                             { return nil }
 
 // BenchmarkObserved is a delivery without sockets and store: alone, with its line in
-// the log, and with its span. The differences are what these cost.
+// the log, with its span, and with a console that nobody, or somebody, looks at. The
+// differences are what these cost.
 func BenchmarkObserved(b *testing.B) {
 	quiet := logging.New(io.Discard, logging.Options{Level: "warn"})
 	tracer := func(sampler sdktrace.Sampler) trace.Tracer {
@@ -43,24 +45,29 @@ func BenchmarkObserved(b *testing.B) {
 		b.Cleanup(func() { _ = provider.Shutdown(context.Background()) })
 		return provider.Tracer("benchmark")
 	}
+	subjects := schema.Subjects{Root: "postback.v1"}
+	watched := console.NewRing(subjects)
+	b.Cleanup(watched.Watch())
 	for _, test := range []struct {
-		name   string
-		log    *slog.Logger
-		tracer trace.Tracer
+		name string
+		log  *slog.Logger
+		cfg  ingest.Config
 	}{
-		{"nothing", quiet, nil},
-		{"line", logging.New(io.Discard, logging.Options{Level: "info"}), nil},
-		{"span=sampled", quiet, tracer(sdktrace.AlwaysSample())},
-		{"span=unsampled", quiet, tracer(sdktrace.NeverSample())},
+		{"nothing", quiet, ingest.Config{}},
+		{"line", logging.New(io.Discard, logging.Options{Level: "info"}), ingest.Config{}},
+		{"span=sampled", quiet, ingest.Config{Tracer: tracer(sdktrace.AlwaysSample())}},
+		{"span=unsampled", quiet, ingest.Config{Tracer: tracer(sdktrace.NeverSample())}},
+		{"console=unwatched", quiet, ingest.Config{Observer: console.NewRing(subjects)}},
+		{"console=watched", quiet, ingest.Config{Observer: watched}},
 	} {
-		b.Run(test.name, func(b *testing.B) { benchmarkDelivery(b, test.log, test.tracer) })
+		b.Run(test.name, func(b *testing.B) { benchmarkDelivery(b, test.log, test.cfg) })
 	}
 }
 
-func benchmarkDelivery(b *testing.B, log *slog.Logger, tracer trace.Tracer) {
-	server, err := ingest.New(ingest.Config{
-		Secrets: ingest.Secrets{MetaAppSecrets: []string{"s"}, MetaVerifyToken: "v"}, MaxBodyBytes: 1 << 20, MaxInFlight: 8, PublishTimeout: time.Second, Tracer: tracer,
-	}, storeNothing{}, log, prometheus.NewRegistry())
+func benchmarkDelivery(b *testing.B, log *slog.Logger, cfg ingest.Config) {
+	cfg.Secrets = ingest.Secrets{MetaAppSecrets: []string{"s"}, MetaVerifyToken: "v"}
+	cfg.MaxBodyBytes, cfg.MaxInFlight, cfg.PublishTimeout = 1<<20, 8, time.Second
+	server, err := ingest.New(cfg, storeNothing{}, log, prometheus.NewRegistry())
 	if err != nil {
 		b.Fatal(err)
 	}

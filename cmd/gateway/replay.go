@@ -2,19 +2,21 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"os"
+	"os/user"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/logging"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
-	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/replay"
 )
 
@@ -37,8 +39,9 @@ func newReplayCmd() *cobra.Command {
 		Long: "  gateway replay --consumer billing --since 1h\n  gateway replay --given-up billing --dry-run\n  gateway replay 'deadletter.>'\n\n" +
 			"With --consumer or --given-up it resets a durable consumer to the first event that matches. It\n" +
 			"receives all events of its filters from there on again, also those that it has acknowledged.\n" +
-			"Their ids are the same, so a program that acts once for each id does nothing twice. Nothing is\n" +
-			"published, and other consumers receive nothing.\n\n" +
+			"The server cannot deliver one event alone again. The ids are the same, so a program that acts\n" +
+			"once for each id does nothing twice. Nothing is published, and other consumers receive nothing.\n" +
+			"The command needs no running gateway, so it writes the log line itself, to stderr.\n\n" +
 			"With a filter of dead letters a running gateway (GATEWAY_ADMIN_LISTEN) parses them again, after\n" +
 			"you have repaired the cause. What is an event now is stored with the id that it would have had;\n" +
 			"what is stored already is not stored again. Deliveries that were not forwarded are posted to\n" +
@@ -53,7 +56,7 @@ func newReplayCmd() *cobra.Command {
 			if err := r.prepare(cmd, args); err != nil {
 				return err
 			}
-			s, err := settings.LoadOnly(append(storeSettings, "GATEWAY_ADMIN_*")...)
+			s, err := settings.LoadOnly(append(storeSettings, "GATEWAY_ADMIN_*", "GATEWAY_LOG_*")...)
 			if err != nil {
 				return err
 			}
@@ -67,7 +70,7 @@ func newReplayCmd() *cobra.Command {
 	f.StringVar(&r.request.Consumer, "consumer", "", "the durable consumer that receives the events")
 	f.StringVar(&r.givenUp, "given-up", "", "a consumer: replay to it what it has given up")
 	f.Var(&r.since, "since", "from the first event or dead letter stored within this time, like 1h or 7d")
-	f.StringVar(&r.request.ID, "id", "", "from the event with this id or Nats-Msg-Id; only the dead letter with this one, or its sha256")
+	f.StringVar(&r.request.ID, "id", "", "from the event with this id or Nats-Msg-Id on, with all later ones; of dead letters only the one with it, or with this sha256")
 	f.BoolVar(&r.dryRun, "dry-run", false, "only say what would happen")
 	f.BoolVar(&r.yes, "yes", false, "do not ask")
 	f.BoolVar(&r.asJSON, "json", false, "print one JSON object; needs --yes or --dry-run")
@@ -115,26 +118,30 @@ func (r *replayCmd) run(cmd *cobra.Command, s *settings.Settings) error {
 	}
 	if r.asJSON {
 		if !r.dryRun {
-			err = plan.Run(ctx, events.link)
+			err = plan.Run(ctx, events.link, replayLog(cmd, s))
 		}
 		return errors.Join(json.NewEncoder(w).Encode(plan), err)
 	}
 	if err := printPlan(w, plan); err != nil || r.dryRun {
 		return err
 	}
-	return r.confirmed(ctx, cmd, events.link, plan)
-}
-
-// confirmed replays if it may.
-func (r *replayCmd) confirmed(ctx context.Context, cmd *cobra.Command, link *natsconn.Link, plan *replay.Plan) error {
 	if err := r.confirm(cmd); err != nil {
 		return err
 	}
-	if err := plan.Run(ctx, link); err != nil {
+	if err := plan.Run(ctx, events.link, replayLog(cmd, s)); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "Consumer %s receives %d events.\n", plan.Consumer, plan.Events)
+	_, err = fmt.Fprintf(w, "Consumer %s receives %d events.\n", plan.Consumer, plan.Events)
 	return err
+}
+
+// replayLog writes the line that a gateway logs about a replay, with who runs the command.
+func replayLog(cmd *cobra.Command, s *settings.Settings) *slog.Logger {
+	who := strconv.Itoa(os.Getuid()) // in a container the user may have no name
+	if account, err := user.Current(); err == nil {
+		who = account.Username
+	}
+	return logging.New(cmd.ErrOrStderr(), logging.Options{Level: "info", Format: s.LogFormat}).With("user", who)
 }
 
 // confirm asks, unless the flag has answered.

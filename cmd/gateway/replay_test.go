@@ -69,7 +69,8 @@ func TestReplay(t *testing.T) {
 	if got := drain(t, billing, 0, (jetstream.Msg).Ack); got != "" {
 		t.Errorf("after dry runs billing got %s", got)
 	}
-	if text, status := p.run("replay", "--given-up", "billing", "--yes"); status != exitDone || !strings.Contains(text, "Consumer billing receives 2 events.") {
+	if text, status := p.run("replay", "--given-up", "billing", "--yes"); status != exitDone || !strings.Contains(text, "Consumer billing receives 2 events.") ||
+		!strings.Contains(text, `"msg":"events are replayed to a consumer","user":"`) || !strings.Contains(text, `"consumer":"billing","stream_seq":2,"events":2,"given_up":1`) {
 		t.Errorf("replay: status %d\n%s", status, text)
 	}
 	if text, _ := p.run("replay", "--given-up", "billing", "--dry-run"); !strings.Contains(text, "nothing to replay") {

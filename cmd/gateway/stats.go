@@ -32,8 +32,9 @@ func newStatsCmd() *cobra.Command {
 		Long: "  gateway stats\n  gateway stats plan --since 1d\n\n" +
 			"Counts the stored events by the prefix and action of their payloads, most pressed first.\n" +
 			"The filter is a payload, such as plan or plan:pro, or a subject filter.\n\n" +
-			"Without --since the stream has the numbers at hand. With it the events are read, which\n" +
-			"takes a few seconds for a million. Both count the events that the stream still holds.\n\n" +
+			"Without --since the stream has the numbers at hand. With it the events are read: a million in\n" +
+			"a few seconds, or in minutes while events are stored, because deliveries come first. Both\n" +
+			"count the events that the stream still holds.\n\n" +
 			relayHelp,
 		Example: "  gateway stats --by platform,account\n  gateway stats 'postback.v1.messenger.>' --since 1h --json",
 		Args:    oneFilter,

@@ -22,7 +22,6 @@ type FunnelQuery struct {
 	// ByReferral splits the people by the referral with which they came before the first
 	// step, or at it.
 	ByReferral bool
-	Pace       Pace // may be nil
 }
 
 // MaxSteps bounds the memory for each person.
@@ -68,7 +67,7 @@ func CountFunnel(ctx context.Context, link *natsconn.Link, cfg stream.Settings, 
 	if q.ByReferral {
 		filters = append(filters, cfg.PayloadFilters(schema.EscapeToken(q.Account), schema.RouteReferral("").Prefix)...)
 	}
-	scan := Scan{Stream: cfg.Stream, Filters: stream.Simplify(filters), Since: q.Since, Progress: progress, Pace: q.Pace}
+	scan := Scan{Stream: cfg.Stream, Filters: stream.Simplify(filters), Since: q.Since, Progress: progress}
 	if err := scan.Run(ctx, link, f.read); err != nil {
 		return nil, err
 	}
@@ -92,7 +91,7 @@ const (
 )
 
 func newFunnel(cfg stream.Settings, q FunnelQuery) *funnel {
-	f := &funnel{query: q, base: time.Now().Add(-epoch), people: newPeople(len(q.Steps), q.ByReferral)}
+	f := &funnel{query: q, base: time.Now().Add(-epoch), people: newPeople(len(q.Steps))}
 	for _, step := range q.Steps {
 		f.steps = append(f.steps, stream.Selection{Spec: stream.Events, Filters: cfg.PayloadFilters(schema.EscapeToken(q.Account), step)})
 	}

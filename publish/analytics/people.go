@@ -11,44 +11,45 @@ import (
 const MaxPeople = 1 << 20
 
 // people are those who took the first step of a funnel. It has hashes and no names: a
-// million people and three steps take 50 MB.
+// million people and eight steps take 76 MB.
 type people struct {
 	steps  int
-	split  bool // each has the place of a referral
 	limit  int
 	seed   maphash.Seed
-	mask   uint64 // of the hashes; only those without these bits are in the sample
-	index  map[uint64]uint32
+	mask   uint64     // of the hashes; only those without these bits are in the sample
+	n      int        // how many people there are
 	chunks [][]uint32 // the people, chunkPeople in each
+	// slots find a person by the hash: each has a number from 1 on, or 0. There are a power
+	// of two of them, and at least twice as many as people. A map takes four times as much.
+	slots []uint32
 }
 
-const chunkPeople = 1 << 14
+const (
+	chunkPeople = 1 << 14
+	minSlots    = 1 << 10
+)
 
-func newPeople(steps int, split bool) *people {
-	return &people{steps: steps, split: split, limit: MaxPeople, seed: maphash.MakeSeed(), index: make(map[uint64]uint32)}
+func newPeople(steps int) *people {
+	return &people{steps: steps, limit: MaxPeople, seed: maphash.MakeSeed(), slots: make([]uint32, minSlots)}
 }
 
-// person is one of people: how many steps they have reached, and for each step but the
-// last when their chain began and when they took the step, in ticks.
+// person is one of people: the hash, the referral with how many steps they have reached,
+// and for each step but the last when their chain began and when they took the step, in
+// ticks.
 type person []uint32
 
-func (p person) reached() int                    { return int(p[0]) }
-func (p person) setReached(n int)                { p[0] = uint32(n) }
-func (p person) step(i int) (start, last uint32) { return p[1+2*i], p[2+2*i] }
+func (p person) hash() uint64                    { return uint64(p[0])<<32 | uint64(p[1]) }
+func (p person) setHash(hash uint64)             { p[0], p[1] = uint32(hash>>32), uint32(hash) }
+func (p person) reached() int                    { return int(p[2] % 256) }
+func (p person) setReached(n int)                { p[2] = p[2]/256*256 + uint32(n) }
+func (p person) referral() int                   { return int(p[2] / 256) }
+func (p person) setReferral(n int)               { p[2] = uint32(n)*256 + p[2]%256 }
+func (p person) step(i int) (start, last uint32) { return p[3+2*i], p[4+2*i] }
 func (p person) setStep(i int, start, last uint32) {
-	p[1+2*i], p[2+2*i] = start, last
+	p[3+2*i], p[4+2*i] = start, last
 }
 
-// referral is the last word, if there is one for it.
-func (p person) referral() int     { return int(p[len(p)-1]) }
-func (p person) setReferral(n int) { p[len(p)-1] = uint32(n) }
-
-func (p *people) size() int {
-	if p.split {
-		return 2 * p.steps
-	}
-	return 1 + 2*(p.steps-1)
-}
+func (p *people) size() int { return 3 + 2*(p.steps-1) }
 
 // find returns a person; nil if they are not in the sample, or not known and not to be
 // added.
@@ -57,47 +58,88 @@ func (p *people) find(key string, add bool) person {
 	if hash&p.mask != 0 {
 		return nil
 	}
-	at, known := p.index[hash]
-	if !known && !add {
+	slot := p.slot(hash)
+	switch {
+	case *slot > 0:
+		return p.at(int(*slot) - 1)
+	case !add:
 		return nil
+	default:
+		return p.append(hash, slot)
 	}
-	if !known {
-		at = p.append(hash)
-	}
-	return p.at(at)
 }
 
-func (p *people) append(hash uint64) uint32 {
-	at := uint32(len(p.index))
-	if at%chunkPeople == 0 {
+// slot returns the slot of a hash, or the one that is free for it.
+func (p *people) slot(hash uint64) *uint32 {
+	last := uint64(len(p.slots) - 1)
+	// The low bits are the same for everybody in a sample.
+	for i := hash >> 32; ; i++ {
+		slot := &p.slots[i&last]
+		if *slot == 0 || p.at(int(*slot)-1).hash() == hash {
+			return slot
+		}
+	}
+}
+
+func (p *people) append(hash uint64, slot *uint32) person {
+	if p.n%chunkPeople == 0 {
 		p.chunks = append(p.chunks, make([]uint32, chunkPeople*p.size()))
 	}
-	p.index[hash] = at
-	return at
+	added := p.at(p.n)
+	added.setHash(hash)
+	p.n++
+	*slot = uint32(p.n)
+	if 2*p.n > len(p.slots) {
+		p.fillSlots(2 * len(p.slots))
+	}
+	return added
 }
 
-func (p *people) at(i uint32) person {
-	begin := int(i%chunkPeople) * p.size()
+// fillSlots makes new slots for the people.
+func (p *people) fillSlots(n int) {
+	p.slots = make([]uint32, n)
+	for i := range p.n {
+		*p.slot(p.at(i).hash()) = uint32(i) + 1
+	}
+}
+
+func (p *people) at(i int) person {
+	begin := i % chunkPeople * p.size()
 	return p.chunks[i/chunkPeople][begin : begin+p.size()]
+}
+
+// all calls each for everybody.
+func (p *people) all(each func(person)) {
+	for i := range p.n {
+		each(p.at(i))
+	}
 }
 
 // bound thins the sample when it is full.
 func (p *people) bound() {
-	if len(p.index) >= p.limit {
+	if p.n >= p.limit {
 		p.thin()
 	}
 }
 
-// thin halves the sample.
+// thin halves the sample, in its place.
 func (p *people) thin() {
-	old := *p
 	p.mask = p.mask<<1 | 1
-	p.index, p.chunks = make(map[uint64]uint32, len(old.index)/2), nil
-	for hash, at := range old.index {
-		if hash&p.mask == 0 {
-			copy(p.at(p.append(hash)), old.at(at))
+	kept := 0
+	p.all(func(one person) {
+		if one.hash()&p.mask == 0 {
+			copy(p.at(kept), one)
+			kept++
 		}
+	})
+	for i := kept; i < p.n; i++ {
+		clear(p.at(i))
 	}
+	p.n = kept
+	chunks := (kept + chunkPeople - 1) / chunkPeople
+	clear(p.chunks[chunks:])
+	p.chunks = p.chunks[:chunks]
+	p.fillSlots(len(p.slots))
 }
 
 // sampleOf returns of how many people one is in the sample.
@@ -105,11 +147,11 @@ func (p *people) sampleOf() uint64 { return p.mask + 1 }
 
 // countReached returns how many people of the sample have reached each step.
 func (p *people) countReached() (counts [MaxSteps]uint64) {
-	for _, at := range p.index {
-		for i := range p.at(at).reached() {
+	p.all(func(one person) {
+		for i := range one.reached() {
 			counts[i]++
 		}
-	}
+	})
 	return counts
 }
 

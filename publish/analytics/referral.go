@@ -63,12 +63,11 @@ func (f *funnel) split() []Referred {
 	for i, name := range names {
 		groups[i] = Referred{name, make([]uint64, len(f.steps))}
 	}
-	for _, at := range f.people.index {
-		p := f.people.at(at)
+	f.people.all(func(p person) {
 		for i := range p.reached() {
 			groups[p.referral()].People[i] += f.people.sampleOf()
 		}
-	}
+	})
 	groups = slices.DeleteFunc(groups, func(r Referred) bool { return r.People[0] == 0 })
 	slices.SortFunc(groups, func(a, b Referred) int {
 		return cmp.Or(cmp.Compare(b.People[0], a.People[0]), cmp.Compare(a.Referral, b.Referral))

@@ -15,7 +15,8 @@ import (
 // Progress is called now and then while events are read: done of total are.
 type Progress func(done, total uint64)
 
-// Scan reads the stored events once. It uses no memory for what it has read.
+// Scan reads the stored events once. It uses no memory for what it has read, and reads
+// slowly while events are stored.
 type Scan struct {
 	Stream      string
 	Filters     []string
@@ -24,17 +25,15 @@ type Scan struct {
 	Before      uint64    // the scan ends before this sequence; 0: at what is the last event when it begins
 	HeadersOnly bool
 	Progress    Progress // may be nil
-	Pace        Pace     // may be nil
-}
+	// FullSpeed is for what cannot wait: it slows deliveries down.
+	FullSpeed bool
 
-// Pace is called before every paceEvery events are read. It waits as long as the scan
-// should.
-type Pace func(ctx context.Context, events int)
+	pacer *pacer // set by Run, and by tests
+}
 
 const (
 	// progressEvery is how many events there are between two calls of Progress.
 	progressEvery = 1000
-	paceEvery     = 100
 	// maxFailures is how often in a row a scan goes on after an error, and failurePause
 	// the pause before.
 	maxFailures  = 5
@@ -45,6 +44,9 @@ const (
 // was. It ends at what was the last event when it began.
 func (s Scan) Run(ctx context.Context, link *natsconn.Link, each func(*stream.Message)) error {
 	cfg := stream.ReaderConfig{Stream: s.Stream, Filters: s.Filters, Since: s.Since, Sequence: s.Sequence, HeadersOnly: s.HeadersOnly, Inspects: "analytics"}
+	if s.pacer == nil {
+		s.pacer = newPacer(link, s.Stream)
+	}
 	run := scanning{Scan: s, link: link, cfg: cfg, each: each}
 	for failures := 0; ; failures++ {
 		before := run.done
@@ -81,8 +83,8 @@ func (s *scanning) read(ctx context.Context) error {
 	defer r.Close()
 	s.total = max(s.total, s.done+r.Pending())
 	for {
-		if s.Pace != nil && s.done%paceEvery == 0 {
-			s.Pace(ctx, paceEvery)
+		if !s.FullSpeed {
+			s.pacer.wait(ctx)
 		}
 		m, err := r.Next(ctx)
 		if err != nil {

@@ -48,8 +48,7 @@ func total(s *analytics.Series) (events uint64, bySubject string) {
 // however often a scan is canceled.
 func TestSeries(t *testing.T) {
 	js, link, cfg, s := seriesOf(t)
-	read := 0
-	scan := analytics.Scan{Pace: func(_ context.Context, _ int) { read++ }}
+	var scan analytics.Scan
 	update := func(since time.Duration) error {
 		return s.Update(t.Context(), link, cfg, time.Now().Add(-since), scan)
 	}
@@ -69,23 +68,19 @@ func TestSeries(t *testing.T) {
 	if n, by := total(s); n != 5 || by != "map[postback.v1.messenger.1.plan.free:2 postback.v1.messenger.1.plan.pro:3]" {
 		t.Errorf("counted %s", by)
 	}
-	publish(t, js, "pro", 250)
+	publish(t, js, "pro", 2500)
 	ctx, cancel := context.WithCancel(t.Context())
-	scan.Pace = func(context.Context, int) {
-		if read++; read%2 == 0 {
-			cancel()
-		}
-	}
+	scan.Progress = func(uint64, uint64) { cancel() }
 	// What the client has received already may end the scan before it sees the cancel.
 	if err := s.Update(ctx, link, cfg, time.Now().Add(-time.Minute), scan); err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
-	scan.Pace = nil
+	scan.Progress = nil
 	for _, since := range []time.Duration{time.Minute, 3 * time.Hour, time.Hour} {
 		if err := update(since); err != nil {
 			t.Fatal(err)
 		}
-		if n, by := total(s); n != 255 {
+		if n, by := total(s); n != 2505 {
 			t.Errorf("since %s: %s", since, by)
 		}
 	}

@@ -186,7 +186,7 @@ func (r *replaying) isStored(ctx context.Context, m *schema.Message, received ti
 	found := false
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	scan := analytics.Scan{Stream: r.Streams.Name(r.Streams.SpecOf(m.Subject)), Filters: withAnyPartition(r.Streams.Root, m.Subject), Since: received.Add(-clockDifference), HeadersOnly: true}
+	scan := analytics.Scan{Stream: r.Streams.Name(r.Streams.SpecOf(m.Subject)), Filters: withAnyPartition(r.Streams.Root, m.Subject), Since: received.Add(-clockDifference), HeadersOnly: true, FullSpeed: true}
 	err := scan.Run(ctx, r.link, func(e *stream.Message) {
 		if e.Header.Get(jetstream.MsgIDHeader) == m.ID {
 			found = true

@@ -173,7 +173,7 @@ func (g *Gateway) consumers(ctx context.Context, link *natsconn.Link) ([]Consume
 			continue
 		}
 		c := Consumer{Name: info.Config.Durable}
-		if err := CanReset(info.Config); err != nil {
+		if err := CanReset(c.Name, info.Config.DeliverPolicy); err != nil {
 			c.Why = err.Error()
 		}
 		all = append(all, c)

@@ -1,6 +1,7 @@
 package replay_test
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -53,7 +54,7 @@ func TestLeastPrivilege(t *testing.T) {
 	for _, request := range []replay.Request{{Consumer: "billing", GivenUp: true}, {Consumer: "billing", Sequence: 1}, {Consumer: "billing", ID: "a"}} {
 		plan, err := replay.Prepare(t.Context(), link, s.Streams, request)
 		if err == nil {
-			err = plan.Run(t.Context(), link)
+			err = plan.Run(t.Context(), link, slog.New(slog.DiscardHandler))
 		}
 		if err != nil {
 			t.Errorf("%+v: %v", request, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -101,7 +102,7 @@ func (p *Plan) checkConsumer(ctx context.Context, link *natsconn.Link) error {
 		return fmt.Errorf("consumer %s of stream %s: %w", p.Consumer, p.stream, err)
 	}
 	cfg := c.CachedInfo().Config
-	if err := CanReset(cfg); err != nil {
+	if err := CanReset(p.Consumer, cfg.DeliverPolicy); err != nil {
 		return err
 	}
 	if p.Filters = cfg.FilterSubjects; cfg.FilterSubject != "" {
@@ -115,13 +116,13 @@ func isOwn(name string) bool { return name == stream.RelayConsumer || name == st
 
 // CanReset returns why the server cannot reset a consumer; nil if it can. There is no other
 // way to one consumer: what is published again reaches every consumer that asks for it.
-func CanReset(cfg jetstream.ConsumerConfig) error {
-	switch cfg.DeliverPolicy {
+func CanReset(name string, policy jetstream.DeliverPolicy) error {
+	switch policy {
 	case jetstream.DeliverAllPolicy, jetstream.DeliverByStartSequencePolicy, jetstream.DeliverByStartTimePolicy:
 		return nil
 	default:
 		return fmt.Errorf("consumer %s was created with the deliver policy %s, and the server does not reset such a consumer: "+
-			"delete it, and have its program create it with the policy by_start_time and the time of the first event that it has to receive", cfg.Durable, cfg.DeliverPolicy)
+			"delete it, and have its program create it with the policy by_start_time and the time of the first event that it has to receive", name, policy)
 	}
 }
 
@@ -132,7 +133,7 @@ func (p *Plan) find(ctx context.Context, link *natsconn.Link, r Request) (*strea
 	var first *stream.Message
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	scan := analytics.Scan{Stream: p.stream, Filters: r.Filters, Since: r.Since, HeadersOnly: true, Progress: r.Progress}
+	scan := analytics.Scan{Stream: p.stream, Filters: r.Filters, Since: r.Since, HeadersOnly: true, FullSpeed: true, Progress: r.Progress}
 	err := scan.Run(ctx, link, func(m *stream.Message) {
 		if first == nil && wanted.Matches(m.Subject) && asked.Matches(m.Subject) && hasID(m, r.ID) {
 			first = m
@@ -163,7 +164,7 @@ func (p *Plan) findGivenUp(ctx context.Context, link *natsconn.Link, cfg stream.
 	}
 	given := make(map[uint64]monitor.GivenUp)
 	p.advisories = &advisories{stream: cfg.Name(stream.GivenUp), filters: filters}
-	err := analytics.Scan{Stream: cfg.Name(stream.GivenUp), Filters: filters}.Run(ctx, link, func(m *stream.Message) {
+	err := analytics.Scan{Stream: cfg.Name(stream.GivenUp), Filters: filters, FullSpeed: true}.Run(ctx, link, func(m *stream.Message) {
 		p.advisories.last = m.Sequence
 		if g, err := monitor.NewGivenUp(m); err == nil {
 			given[g.Sequence] = g // the last time
@@ -189,13 +190,14 @@ func (p *Plan) findGivenUp(ctx context.Context, link *natsconn.Link, cfg stream.
 	return first, nil
 }
 
-// Run resets the consumer. What it has given up is no longer listed then: if it fails again,
-// the server says so again.
-func (p *Plan) Run(ctx context.Context, link *natsconn.Link) error {
+// Run resets the consumer, and logs that. What it has given up is no longer listed then: if
+// it fails again, the server says so again.
+func (p *Plan) Run(ctx context.Context, link *natsconn.Link, log *slog.Logger) error {
 	_, err := link.JS.ResetConsumerToSequence(ctx, p.stream, p.Consumer, p.Sequence)
 	if err != nil {
 		return fmt.Errorf("consumer %s cannot be reset to event %d: %w", p.Consumer, p.Sequence, err)
 	}
+	log.Info("events are replayed to a consumer", "consumer", p.Consumer, "stream_seq", p.Sequence, "events", p.Events, "given_up", len(p.GivenUp))
 	if p.advisories == nil {
 		return nil
 	}

@@ -93,7 +93,7 @@ func (c *Console) countClicks(ctx context.Context, q clicksQuery, progress analy
 	if q.step == 0 {
 		err = analytics.EachSubject(ctx, link, c.settings(), nil, func(subject string, events uint64) { t.add(time.Time{}, subject, events) })
 	} else {
-		err = c.series.Update(ctx, link, c.settings(), q.begin, analytics.Scan{Pace: c.pacer.wait, Progress: progress})
+		err = c.series.Update(ctx, link, c.settings(), q.begin, analytics.Scan{Progress: progress})
 		c.series.Each(q.begin, t.add)
 	}
 	if err != nil {

@@ -60,7 +60,6 @@ type Console struct {
 	mux     *http.ServeMux
 	reports reports
 	scans   *scans
-	pacer   *pacer
 	series  analytics.Series
 
 	background sync.WaitGroup
@@ -73,7 +72,7 @@ var files embed.FS
 
 // New returns the console that shows the deliveries of a ring. The caller closes it.
 func New(ring *Ring, cfg Config) *Console {
-	c := &Console{Config: cfg, ring: ring, mux: http.NewServeMux(), scans: newScans(), pacer: newPacer(cfg.Consumers)}
+	c := &Console{Config: cfg, ring: ring, mux: http.NewServeMux(), scans: newScans()}
 	c.reports.make, c.series.Keep = cfg.Report, keepCounts
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.routes()

@@ -227,7 +227,7 @@ func TestMasked(t *testing.T) {
 	c.deliver(testSecret, simulate.Messenger(simulate.Click{Account: "17", User: "47110815", Title: "Enterprise", Payload: "plan:pro"}))
 	_, detail := c.do("GET", "/api/deliveries/1", "")
 	records, _ := c.ring.after(0)
-	text := detail + string(records[0].json())
+	text := detail + string(records[0].row)
 	if strings.Contains(text, "47110815") || strings.Contains(text, "Enterprise") || !strings.Contains(text, "postback.v1.messenger.17.plan.pro") {
 		t.Error(text)
 	}

@@ -277,10 +277,9 @@ func (c *Console) replayToConsumer(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if a.Run {
-		if err := plan.Run(r.Context(), link); err != nil {
+		if err := plan.Run(r.Context(), link, c.Log.With("remote", r.RemoteAddr)); err != nil {
 			return nil, err
 		}
-		c.Log.Info("events are replayed to a consumer", "remote", r.RemoteAddr, "consumer", plan.Consumer, "stream_seq", plan.Sequence, "events", plan.Events, "given_up", len(plan.GivenUp))
 	}
 	return map[string]any{"consumer": plan.Consumer, "events": plan.Events, "seq": plan.Sequence, "stored": plan.Stored,
 		"subject": maskSubject(plan.Subject), "givenUp": len(plan.GivenUp)}, nil

@@ -32,7 +32,7 @@ func (c *Console) funnel(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	given := r.URL.Query()
-	q := analytics.FunnelQuery{Steps: given["step"], Account: given.Get("account"), Since: begin, ByReferral: true, Pace: c.pacer.wait}
+	q := analytics.FunnelQuery{Steps: given["step"], Account: given.Get("account"), Since: begin, ByReferral: true}
 	if within := given.Get("within"); within != "" {
 		var err error
 		if q.Within, err = time.ParseDuration(within); err != nil || q.Within < 0 {

@@ -51,7 +51,7 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 func (c *Console) message(records []*record) liveMessage {
 	m := liveMessage{Since: c.ring.watchedSince(), Missed: c.ring.missed.Load(), Rows: make([]json.RawMessage, len(records))}
 	for i, rec := range records {
-		m.Rows[i] = rec.json()
+		m.Rows[i] = rec.row
 	}
 	return m
 }

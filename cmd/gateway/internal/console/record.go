@@ -38,6 +38,7 @@ type record struct {
 	accounts     map[string]bool
 
 	detail string // of a dead letter: it can quote the item
+	row    []byte // the summary as the list gets it: encoded once for all viewers
 	size   int    // in memory, about
 }
 
@@ -100,7 +101,7 @@ func newRecord(o *ingest.Observation, subjects schema.Subjects) *record {
 		r.Secret = strconv.Itoa(o.Secret) + " of " + strconv.Itoa(o.Secrets)
 	}
 	r.Steps = steps(&o.Steps)
-	r.size = 2<<10 + len(r.Body) + len(r.Response)
+	r.size = 3<<10 + len(r.Body) + len(r.Response)
 	for i := range o.Items[:min(len(o.Items), maxItems)] {
 		r.addItem(&o.Items[i], outcomeAt(o.Outcomes, i), subjects)
 	}

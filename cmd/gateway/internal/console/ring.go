@@ -18,7 +18,7 @@ const (
 	maxRingBytes = 32 << 20
 	// sampledPerSecond is how many accepted deliveries a second the ring takes. Rejected
 	// ones have a limit of their own, so that they are not lost among the others.
-	sampledPerSecond  = 200
+	sampledPerSecond  = 100
 	rejectedPerSecond = 50
 )
 
@@ -99,6 +99,7 @@ func (r *Ring) add(rec *record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rec.Seq = r.next
+	rec.row = rec.json()
 	r.next++
 	r.records = append(r.records, rec)
 	r.bytes += rec.size

@@ -110,3 +110,17 @@ func BenchmarkObserve(b *testing.B) {
 		r.Observe(o)
 	}
 }
+
+// TestRowsAreEncodedOnce: all viewers get the same bytes.
+func TestRowsAreEncodedOnce(t *testing.T) {
+	c := &Console{ring: NewRing(testSubjects)}
+	defer c.ring.Watch()()
+	c.ring.Observe(observed("", 10))
+	row := func() []byte {
+		records, _ := c.ring.after(0)
+		return c.message(records).Rows[0]
+	}
+	if first, second := row(), row(); len(first) == 0 || &first[0] != &second[0] {
+		t.Errorf("%s and %s", first, second)
+	}
+}

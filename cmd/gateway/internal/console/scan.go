@@ -5,12 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"sync"
-	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/postback-gateway/gateway/publish/analytics"
-	"github.com/postback-gateway/gateway/publish/monitor"
 )
 
 // scans reads stored events for the pages: one scan at a time, and one for all viewers
@@ -149,46 +145,3 @@ var closed = func() chan struct{} {
 	close(c)
 	return c
 }()
-
-const (
-	// busyRate is how many events are stored in a second when scans begin to slow down,
-	// and scanRate how many events a second they read then. An event of a funnel takes
-	// 14 µs of a processor, one that is counted 7 µs: that is 3.5 % of two processors.
-	busyRate = 50
-	scanRate = 5000
-)
-
-// pacer slows scans down while events are stored, so that deliveries do not wait for them.
-type pacer struct {
-	streams *monitor.Monitor
-	limiter *rate.Limiter
-
-	mu   sync.Mutex
-	last uint64
-	at   time.Time
-	busy bool
-}
-
-func newPacer(streams *monitor.Monitor) *pacer {
-	return &pacer{streams: streams, limiter: rate.NewLimiter(scanRate, scanRate/10)}
-}
-
-// wait implements [analytics.Pace].
-func (p *pacer) wait(ctx context.Context, events int) {
-	if p.isBusy() {
-		_ = p.limiter.WaitN(ctx, events) // it fails only if ctx ends
-	}
-}
-
-// isBusy compares the monitor's last two snapshots.
-func (p *pacer) isBusy() bool {
-	snapshot := p.streams.Snapshot()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if took := snapshot.Begun.Sub(p.at); took > 0 && snapshot.Events != nil {
-		last := snapshot.Events.State.LastSeq
-		p.busy = !p.at.IsZero() && float64(last)-float64(p.last) > busyRate*took.Seconds()
-		p.last, p.at = last, snapshot.Begun
-	}
-	return p.busy
-}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/postback-gateway/gateway/publish/analytics"
-	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
 // scanned returns the last line of a scan's response.
@@ -142,28 +141,4 @@ func TestScanIsServed(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("the scan goes on without a viewer")
 	}
-}
-
-// TestPacer: a scan is slow only while events are stored.
-func TestPacer(t *testing.T) {
-	c := newTestConsole(t)
-	p := newPacer(c.streams)
-	natstest.Eventually(t, "nothing is stored", func() bool { return !p.isBusy() })
-	done := make(chan struct{})
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-done:
-				return
-			default:
-				c.click("1", "plan:pro", "Pro")
-			}
-		}
-	}()
-	natstest.Eventually(t, "events are stored", p.isBusy)
-	close(done)
-	<-stopped
-	natstest.Eventually(t, "nothing is stored any more", func() bool { return !p.isBusy() })
 }

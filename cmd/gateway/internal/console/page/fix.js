@@ -73,6 +73,7 @@ async function replayTo(request) {
       'Also those that it has acknowledged come again. Their ids are the same: a program that acts once for each id does nothing twice.',
       'Nothing is published, and other consumers receive nothing. The log keeps a line.',
     ]
+    if (plan.events > 1) lines.splice(1, 0, 'The server cannot deliver one event alone again: those after it come too.')
     if (plan.givenUp) lines.unshift(`${count(plan.givenUp)} of these events it has given up.`)
     if (!await confirm(`Replay to ${plan.consumer}?`, lines, 'Replay')) return
     const done = await post('fix/consumer', 'replay', { consumer: plan.consumer, seq: plan.seq, givenUp: Boolean(request.givenUp), run: true })
@@ -249,7 +250,7 @@ export function start() {
       el('p', { id: 'fix-given-up-empty', class: 'fix-empty', hidden: true }, '✓ No consumer has given up an event.')),
     el('section', { 'aria-labelledby': 'fix-events-title' },
       el('h2', { id: 'fix-events-title' }, 'Replay events to a consumer'),
-      el('p', { class: 'hint' }, 'The consumer receives everything of its filters again, from a moment or an event on.'),
+      el('p', { class: 'hint' }, 'The consumer receives everything of its filters again, from a moment or an event on. One event alone cannot be replayed.'),
       el('form', { id: 'fix-events', submit, hidden: true },
         el('div', { class: 'field' }, el('label', { for: 'fix-consumer' }, 'Consumer'), el('select', { id: 'fix-consumer', change: checkConsumer })),
         el('div', { class: 'field' }, el('label', { for: 'fix-from' }, 'From'), el('select', { id: 'fix-from', change: checkConsumer },
