@@ -91,7 +91,7 @@ func (r *record) detailed(reveal bool) detail {
 	d := detail{
 		summary: r.summary, Method: r.Method, Path: r.Path, Remote: r.Remote, Headers: r.Headers,
 		Size: r.BodySize, Cut: r.BodySize > len(r.Body), Response: string(r.Response), Advice: r.Advice,
-		Secret: r.Secret, Steps: r.Steps, Revealed: reveal, More: max(0, r.summary.Items-len(r.Items)),
+		Secret: r.Secret, Steps: r.Steps, Events: []detailItem{}, Revealed: reveal, More: max(0, r.summary.Items-len(r.Items)),
 	}
 	if len(r.Body) > 0 {
 		m.form = r.hasForm()

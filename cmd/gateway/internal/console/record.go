@@ -82,6 +82,7 @@ func newRecord(o *ingest.Observation, subjects schema.Subjects) *record {
 		summary: summary{
 			At: o.Received, Platform: o.Platform, Account: cut(o.Account), Items: len(o.Items) + o.Ignored,
 			Outcome: o.Outcome, Status: o.Status, Reason: o.Reason, Micros: o.Duration.Microseconds(), Forwarded: cut(o.Forwarded),
+			Prefixes: []string{}, Persons: []string{},
 		},
 		Method: o.Request.Method, Path: cut(o.Request.URL.Path), Remote: o.Request.RemoteAddr,
 		Headers: headers(o.Request), BodySize: len(o.Body), Response: append([]byte(nil), o.Response...),
@@ -109,7 +110,8 @@ func newRecord(o *ingest.Observation, subjects schema.Subjects) *record {
 }
 
 // steps returns those that were reached.
-func steps(took *ingest.Steps) (reached []step) {
+func steps(took *ingest.Steps) []step {
+	reached := []step{}
 	for _, s := range []struct {
 		name string
 		took time.Duration

@@ -34,7 +34,7 @@ function claim(row) {
 const percent = (part, whole) => (whole ? `${(100 * part / whole).toFixed(part * 10 < whole ? 1 : 0)} %` : '–')
 
 function row(r, at) {
-  const swatch = result.times ? el('span', { class: `swatch line-${Math.min(at, lines) + 1}`, 'aria-hidden': 'true' }) : null
+  const swatch = result.times.length ? el('span', { class: `swatch line-${Math.min(at, lines) + 1}`, 'aria-hidden': 'true' }) : null
   const title = by() === 'action' ? el('td', { class: 'title' }, el('bdi', {}, titles[at] ?? '••••')) : null
   return el('tr', {}, el('th', { scope: 'row' }, swatch, el('bdi', { class: 'text' }, name(r)), ' ', claim(r)), title,
     el('td', { class: 'number' }, count(r.events)), el('td', { class: 'number' }, percent(r.events, result.total)),
@@ -94,7 +94,7 @@ async function drawPlot() {
   plot?.destroy()
   plot = null
   const box = byId('clicks-plot')
-  box.hidden = !result?.times || result.total === 0
+  box.hidden = !result?.times.length || result.total === 0
   if (box.hidden) return
   const asked = result
   const { default: UPlot } = await import('./uplot.js')
