@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -135,6 +136,12 @@ func (r *record) addItem(item *schema.Item, outcome schema.Outcome, subjects sch
 	if m, err := item.Message(subjects, maxEvent); err == nil {
 		kept.Subject, kept.ID, kept.Event, kept.Reason = m.Subject, m.ID, m.Data, m.DeadLetter
 	}
+	if d := kept.letter(); d != nil {
+		if account := accountOf(d); account != "" {
+			r.accounts[account] = true
+			r.Account = cmp.Or(r.Account, cut(account))
+		}
+	}
 	if e := item.Event; e != nil {
 		data := e.Data
 		data.Raw = nil // it can be a part of the buffer
@@ -189,6 +196,15 @@ func (i *recordItem) text() string {
 	default:
 		return string(d.Kind)
 	}
+}
+
+// letter returns the dead letter; nil for an event.
+func (i *recordItem) letter() *schema.DeadLetter {
+	d := new(schema.DeadLetter)
+	if i.Reason == "" || json.Unmarshal(i.Event, d) != nil {
+		return nil
+	}
+	return d
 }
 
 func cut(text string) string {

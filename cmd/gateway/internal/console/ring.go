@@ -140,6 +140,18 @@ func (r *Ring) find(seq uint64) *record {
 	return nil
 }
 
+// findLetter returns the sequence of the last record with a dead letter, or 0.
+func (r *Ring) findLetter(id string) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rec := range slices.Backward(r.records) {
+		if slices.ContainsFunc(rec.Items, func(i recordItem) bool { return i.Reason != "" && i.ID == id }) {
+			return rec.Seq
+		}
+	}
+	return 0
+}
+
 // watchedSince returns when somebody began to look.
 func (r *Ring) watchedSince() time.Time {
 	r.mu.Lock()

@@ -1,6 +1,5 @@
 // Compose a click of any platform, see what it becomes while typing, and send it.
-import { byId, el, get, go, milliseconds, post } from './common.js'
-import { json } from './drawer.js'
+import { byId, el, get, go, json, milliseconds, post } from './common.js'
 import { receivers } from './receivers.js'
 import { onStatus } from './status.js'
 
