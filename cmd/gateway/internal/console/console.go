@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -62,6 +63,7 @@ type Console struct {
 	scans   *scans
 	pacer   *pacer
 	series  analytics.Series
+	streams atomic.Int32 // pages that are connected
 
 	background sync.WaitGroup
 	ctx        context.Context

@@ -60,7 +60,9 @@ type recordItem struct {
 
 // summary is what the list shows of a delivery.
 type summary struct {
-	Seq      uint64    `json:"seq"`
+	Seq uint64 `json:"seq"`
+	// Gap reports that deliveries before this one are missing, because nobody looked.
+	Gap      bool      `json:"gap"`
 	At       time.Time `json:"at"`
 	Platform string    `json:"platform"`
 	Account  string    `json:"account"`

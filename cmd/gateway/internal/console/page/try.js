@@ -89,7 +89,7 @@ async function submit(event) {
     const isGood = answer.status === 200
     byId('try-result').replaceChildren(el('p', { class: isGood ? 'result good' : 'result bad' },
       el('strong', {}, `${isGood ? '✓' : '✗'} ${answer.status}`), ` in ${milliseconds(answer.us)} `, el('code', {}, answer.body.trim())),
-    el('button', { type: 'button', click: () => go({ view: '', q: '', d: '' }) }, 'Show it in the deliveries'))
+    el('button', { type: 'button', click: () => go({ view: '', q: '', d: answer.seq }) }, 'Show it in the deliveries'))
   } catch (error) {
     byId('try-result').replaceChildren(el('p', { class: 'result bad' }, error.message))
   }
