@@ -110,9 +110,9 @@ function build(s) {
     el('div', { class: 'field check' }, el('input', { type: 'checkbox', id: 'try-wrong' }),
       el('label', { for: 'try-wrong' }, "Sign with another app's secret, to see how that is rejected")),
     el('p', { class: 'hint' }, 'The click is signed and posted to the webhook of this gateway. It is stored like every other, and your consumers receive it.'),
-    el('p', { class: 'error', id: 'try-why' }),
-    el('p', {}, el('button', { class: 'primary', id: 'try-send' }, 'Send the click')),
-    el('div', { id: 'try-result', role: 'status' }))
+    el('div', { class: 'send' }, el('p', { class: 'error', id: 'try-why' }),
+      el('p', {}, el('button', { class: 'primary', id: 'try-send' }, 'Send the click')),
+      el('div', { id: 'try-result', role: 'status' })))
   const result = el('div', { class: 'becomes' },
     el('h2', {}, 'What it becomes'), el('p', { class: 'error', id: 'try-problem', role: 'status' }),
     el('h3', {}, 'Subject'), el('p', {}, el('code', { id: 'try-subject' })),
