@@ -48,10 +48,9 @@ func TestManyWindows(t *testing.T) {
 			p.waitText("#rows", payload)
 		}
 	}
-	for _, p := range windows {
-		p.js("document.querySelector('[data-view=clicks]').click()")
-		p.waitText("#clicks-result", "plan.p1")
-	}
+	last := windows[len(windows)-1]
+	last.js("document.querySelector('[data-view=clicks]').click()")
+	last.waitText("#clicks-result", "plan.p1")
 }
 
 // TestRestart: a page that stays open while the gateway is restarted says which of its
