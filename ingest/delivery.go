@@ -54,7 +54,17 @@ func (d *delivery) count() {
 	d.counts = c
 }
 
+// The response to nearly all deliveries, which have one event.
+var (
+	usualCounts   = counts{accepted: 1}
+	usualResponse = []byte("{\"accepted\":1,\"duplicates\":0,\"ignored\":0,\"rejected\":0}\n")
+)
+
 func (c counts) write(w io.Writer) error {
+	if c == usualCounts {
+		_, err := w.Write(usualResponse)
+		return err
+	}
 	_, err := fmt.Fprintf(w, "{\"accepted\":%d,\"duplicates\":%d,\"ignored\":%d,\"rejected\":%d}\n",
 		c.accepted, c.duplicates, c.ignored, c.rejected)
 	return err

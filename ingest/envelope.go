@@ -126,10 +126,15 @@ func newWalker(body []byte) walker {
 
 // release ends the use of the walker. What it has cut out stays valid.
 func (w *walker) release() {
-	if len(w.body) <= firstRead { // it holds the body until it is used again
-		decoders.Put(w.decoder)
+	if len(w.body) > firstRead { // else it may hold the body until it is used again
+		w.buffer = bytes.Buffer{}
+		w.dec.Reset(&w.buffer)
 	}
+	decoders.Put(w.decoder)
 }
+
+// usualItem is how many bytes a usual item has at least.
+const usualItem = 256
 
 // envelope reads one delivery.
 func (w *walker) envelope() error {
@@ -140,6 +145,9 @@ func (w *walker) envelope() error {
 		return err
 	}
 	w.hasObject = true
+	if len(w.envelopes) == 0 { // nearly always the only one
+		e.items = make([]rawItem, 0, 1+len(w.body)/usualItem)
+	}
 	start, list := w.nextOffset(), listDelivery
 	err := w.object(func(name string) error {
 		switch name {

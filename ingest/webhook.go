@@ -100,7 +100,7 @@ func (r *request) release() {
 	requests.Put(r)
 }
 
-const maxReusedItems = 32
+const maxReusedItems = 128
 
 // handlerFunc answers a request, or returns the error to answer it with.
 type handlerFunc func(*Server, http.ResponseWriter, *request) error

@@ -72,7 +72,8 @@ type batch struct {
 }
 
 const (
-	maxReused = 64 // entries
+	maxReused = 64       // entries
+	maxRoom   = 64 << 10 // that is kept
 	roomSize  = 4 << 10
 	minRoom   = 1 << 10 // usual events are smaller
 )
@@ -82,7 +83,7 @@ var batches = sync.Pool{New: func() any { return &batch{room: make([]byte, 0, ro
 // store publishes the items batch by batch and sets their outcomes. It returns the reasons
 // of the dead letters among them. A batch is kept until it is acknowledged, and no longer.
 func (p *Publisher) store(ctx context.Context, link *natsconn.Link, items []schema.Item, outcomes []schema.Outcome) (deadLetters []schema.Reason, err error) {
-	limit := p.monitor.Streams.Limit(link)
+	limit := p.monitor.Streams.Limit()
 	var headers stream.TraceHeaders
 	if p.cfg.Tracer != nil {
 		headers = p.cfg.traceHeaders(ctx)
@@ -93,7 +94,13 @@ func (p *Publisher) store(ctx context.Context, link *natsconn.Link, items []sche
 	if len(items) <= maxReused { // else the entries are not kept
 		reused.entries = entries
 	}
-	defer batches.Put(reused)
+	size := 0
+	defer func() {
+		if size > cap(reused.room) && size <= maxRoom { // the next delivery may be as large
+			reused.room = make([]byte, 0, size)
+		}
+		batches.Put(reused)
+	}()
 	for begin := 0; begin < len(items); begin += len(entries) {
 		entries = entries[:min(len(items)-begin, stream.MaxBatch)]
 		for i := range entries {
@@ -102,6 +109,7 @@ func (p *Publisher) store(ctx context.Context, link *natsconn.Link, items []sche
 				return deadLetters, fmt.Errorf("item %d of %d: encode: %w", begin+i+1, len(items), err)
 			}
 			p.cfg.Fill(&entries[i], &m)
+			size += len(m.Data)
 			used := min(len(m.Data), cap(room))
 			if room = room[used:used]; cap(room) < minRoom {
 				room = make([]byte, 0, roomSize)

@@ -41,9 +41,12 @@ func (x *Index) Add(k Key, sequence uint64, stored time.Time) {
 	if e := x.table.find(k); e == nil || x.expired(e, stored) {
 		x.table.insert(k, sequence, uint32(stored.Unix()))
 	}
-	if sequence > x.complete {
-		x.ahead[sequence] = struct{}{}
+	switch {
+	case sequence == x.complete+1:
+		x.complete = sequence
 		x.absorb()
+	case sequence > x.complete:
+		x.ahead[sequence] = struct{}{}
 	}
 }
 

@@ -47,7 +47,7 @@ func (f *Forwarder) prepare(entries []stream.Entry) (*natsconn.Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := f.to.Streams.Limit(link)
+	limit := f.to.Streams.Limit()
 	for i := range entries {
 		if err := entries[i].Fit(&f.to.Streams.Settings, limit); err != nil {
 			return nil, err

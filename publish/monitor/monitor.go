@@ -173,8 +173,7 @@ func (m *Monitor) Ready(ctx context.Context) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
-	link, err := m.Conn.Link()
-	if err != nil {
+	if _, err := m.Conn.Link(); err != nil {
 		return err
 	}
 	s, err := m.Refresh(ctx)
@@ -185,7 +184,7 @@ func (m *Monitor) Ready(ctx context.Context) error {
 		return s.DiskErr
 	}
 	for spec, info := range s.rejecting() {
-		err := stream.CheckRoom(info, m.Streams.Limit(link))
+		err := stream.CheckRoom(info, m.Streams.Limit())
 		if r := m.retentions[spec]; err != nil && r != nil {
 			return fmt.Errorf("%w (what cannot be purged: %s)", err, r.heldBy())
 		}

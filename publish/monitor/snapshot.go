@@ -74,7 +74,9 @@ func (m *Monitor) sample(ctx context.Context) *Snapshot {
 		all, streams[spec] = append(all, &info.Config), info
 	}
 	s.Streams = streams
-	m.Streams.SetLimit(all)
+	if link, err := m.Conn.Link(); err == nil {
+		m.Streams.SetLimit(link, all)
+	}
 	s.Unusable = nil
 	m.unusable.Clear()
 	return s

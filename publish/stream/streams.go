@@ -19,7 +19,7 @@ type Streams struct {
 	where string
 	log   *slog.Logger
 
-	limit  atomic.Int64    // largest message that the streams accept, in bytes; 0: no bound
+	limit  atomic.Int64    // largest message that can be stored, in bytes
 	warned map[string]bool // by stream; of Setup alone, which never runs twice at a time
 }
 
@@ -38,21 +38,23 @@ func (s *Streams) Setup(ctx context.Context, link *natsconn.Link) error {
 		}
 		all = append(all, got)
 	}
-	s.SetLimit(all)
+	s.SetLimit(link, all)
 	return nil
 }
 
-// SetLimit takes the largest message from the streams' settings.
-func (s *Streams) SetLimit(all []*jetstream.StreamConfig) { s.limit.Store(int64(messageLimit(all))) }
-
-// Limit returns the largest message, header included, that can be stored now, in bytes.
-func (s *Streams) Limit(link *natsconn.Link) int {
-	limit := link.NC.MaxPayload()
-	if streams := s.limit.Load(); streams > 0 {
+// SetLimit takes the largest message from the server and the streams' settings.
+func (s *Streams) SetLimit(link *natsconn.Link, all []*jetstream.StreamConfig) {
+	limit := int(link.NC.MaxPayload())
+	if streams := messageLimit(all); streams > 0 {
 		limit = min(limit, streams)
 	}
-	return int(limit)
+	s.limit.Store(int64(limit))
 }
+
+// Limit returns the largest message, header included, that can be stored, in bytes. It is
+// that of the last sample: asking the client for each delivery would wait for its sends.
+// 0 before the first Setup.
+func (s *Streams) Limit() int { return int(s.limit.Load()) }
 
 // ensure returns the stream's settings and creates it if need be.
 func (s *Streams) ensure(ctx context.Context, link *natsconn.Link, want jetstream.StreamConfig) (*jetstream.StreamConfig, error) {

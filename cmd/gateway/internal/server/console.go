@@ -48,13 +48,7 @@ func (g *gateway) newReplays() *replay.Gateway {
 	return &replay.Gateway{
 		Link: g.consumers.Conn.Link, Streams: g.consumers.Streams.Settings, GivenUp: g.consumers.GivenUpCounts,
 		Parse: g.ingest.ParseAgain, Publish: g.publisher.Publish,
-		Limit: func() (int, error) {
-			link, err := store.Conn.Link()
-			if err != nil {
-				return 0, err
-			}
-			return store.Streams.Limit(link), nil
-		},
+		Limit: func() (int, error) { return store.Streams.Limit(), store.Check() },
 		Forwards: func(webhook, account string) bool {
 			names := forwardedWebhooks(g.settings)
 			return slices.Contains(names, webhook) || slices.Contains(names, webhook+"/"+account)
