@@ -34,7 +34,7 @@ var (
 		"the signature fits the body as Meta writes it, not the bytes that arrived: something in front of the gateway " +
 			"parses the JSON and writes it again, or adds white space; let it pass the body untouched", errSignature}
 	rejectMismatch = &rejection{"mismatch",
-		"made with another secret, or over another body: compare the configured app secrets with the app secret " +
+		"the signature was made with another secret, or over another body: compare the configured app secrets with the app secret " +
 			"(App settings, Basic) of the app whose webhook this is; it is neither the verify token nor an access token", errSignature}
 	// rejectUndiagnosed is a mismatch whose reason may be a better one. It is not
 	// logged, because the log has the reason of a request diagnosed a moment before.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -91,7 +92,8 @@ func TestRunInProcess(t *testing.T) {
 	}
 }
 
-// TestDemo runs the demo until it has shown everything.
+// TestDemo runs the demo until it has shown everything. Its consumer has a name that says
+// what it is.
 func TestDemo(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("GATEWAY_LISTEN", "127.0.0.1:0")
@@ -99,9 +101,26 @@ func TestDemo(t *testing.T) {
 	t.Setenv("GATEWAY_EMBEDDED_LISTEN", "127.0.0.1:0")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	out := &untilText{text: "until you press Ctrl-C", found: cancel}
+	const consumer = `"name":"gateway-demo","filters":["\u003e"]`
+	consumers := ""
+	out := &untilText{text: "until you press Ctrl-C"}
+	out.found = func() {
+		defer cancel()
+		_, rest, _ := strings.Cut(out.String(), "  console  ")
+		address, _, _ := strings.Cut(rest, "\n")
+		for ctx.Err() == nil && !strings.Contains(consumers, consumer) {
+			if response, err := http.Get(address + "/api/consumers"); err == nil {
+				text, _ := io.ReadAll(response.Body)
+				response.Body.Close()
+				consumers = string(text)
+			}
+		}
+	}
 	if status := execute(ctx, []string{"demo"}, strings.NewReader(""), out, t.Output()); status != exitDone {
 		t.Errorf("status %d", status)
+	}
+	if !strings.Contains(consumers, consumer) {
+		t.Errorf("the consumers: %s", consumers)
 	}
 	for _, subject := range []string{
 		"messenger.682498171943165.GET_STARTED._", "messenger.682498171943165.plan.enterprise", "messenger.682498171943165.add_to_cart.42",

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/logging"
@@ -177,10 +178,15 @@ func demoPost(ctx context.Context, s *settings.Settings, at server.Addresses, pl
 	return nil
 }
 
-// demoReader is an ordinary consumer with its own connection. It starts with new events.
+// demoConsumer is what the console and the nats tool show of the demo.
+const demoConsumer = "gateway-demo"
+
+// demoReader is an ordinary durable consumer with its own connection. It starts with new
+// events, and is kept in memory: the embedded server forgets it with the demo.
 type demoReader struct {
 	from   *source
 	events *stream.Reader
+	batch  []*stream.Message // read, and not shown yet
 }
 
 func newDemoReader(ctx context.Context, s *settings.Settings, at server.Addresses) (*demoReader, error) {
@@ -192,11 +198,14 @@ func newDemoReader(ctx context.Context, s *settings.Settings, at server.Addresse
 	if err != nil {
 		return nil, err
 	}
-	events, err := stream.Open(ctx, from.link, stream.ReaderConfig{Stream: from.Stream, New: true, Follow: true})
+	events, err := stream.Open(ctx, from.link, stream.ReaderConfig{Stream: from.Stream, Durable: jetstream.ConsumerConfig{
+		Durable: demoConsumer, Description: "gateway demo prints each event", MemoryStorage: true,
+		AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverNewPolicy,
+	}})
 	if err != nil {
 		from.close()
 	}
-	return &demoReader{from, events}, err
+	return &demoReader{from: from, events: events}, err
 }
 
 func (r *demoReader) close() {
@@ -204,9 +213,23 @@ func (r *demoReader) close() {
 	r.from.close()
 }
 
+// next waits for the next event, and acknowledges it with those that are there already.
+func (r *demoReader) next(ctx context.Context) (m *stream.Message, err error) {
+	for len(r.batch) == 0 {
+		if r.batch, err = r.events.NextBatch(ctx); err == nil {
+			err = r.events.Ack(ctx, r.batch)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	m, r.batch = r.batch[0], r.batch[1:]
+	return m, nil
+}
+
 // show waits for the next event and prints it.
 func (r *demoReader) show(ctx context.Context, w io.Writer) error {
-	m, err := r.events.Next(ctx)
+	m, err := r.next(ctx)
 	if err != nil {
 		return err
 	}

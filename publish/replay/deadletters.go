@@ -89,7 +89,7 @@ func (g *Gateway) DeadLetters(ctx context.Context, s Selection) (*Batch, error) 
 	if err != nil {
 		return nil, err
 	}
-	r := &replaying{Gateway: g, link: link, letters: letters, window: events.CachedInfo().Config.Duplicates, limit: limit, dryRun: s.DryRun}
+	r := &replaying{Gateway: g, link: link, letters: letters, window: events.CachedInfo().Config.Duplicates, limit: limit, dryRun: s.DryRun, batch: Batch{Letters: []Letter{}}}
 	if g.Streams.HasIndex(stream.Events) {
 		r.window = g.Streams.DuplicateWindow
 	}

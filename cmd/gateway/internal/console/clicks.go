@@ -37,7 +37,7 @@ type clicks struct {
 	Rows  []clickRow `json:"rows"`
 	More  int        `json:"more"` // rows that are not listed
 	// Times and Lines are the plot: the beginnings of its steps in seconds, and the events
-	// of the first rows and of the others in each of them.
+	// of the first rows and of the others in each of them. Without a window there is none.
 	Times []int64    `json:"times"`
 	Lines [][]uint64 `json:"lines"`
 	// Accounts are all that have events, to choose one.
@@ -145,7 +145,7 @@ func (t *clickTally) add(at time.Time, subject string, events uint64) {
 }
 
 func (t *clickTally) result(now time.Time) *clicks {
-	c := &clicks{Total: t.total, Rows: []clickRow{}, Accounts: []analytics.Count{}}
+	c := &clicks{Total: t.total, Rows: []clickRow{}, Times: []int64{}, Lines: [][]uint64{}, Accounts: []analytics.Count{}}
 	for _, row := range t.rows {
 		c.Rows = append(c.Rows, *row)
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -61,6 +62,7 @@ type Console struct {
 	reports reports
 	scans   *scans
 	series  analytics.Series
+	streams atomic.Int32 // pages that are connected
 
 	background sync.WaitGroup
 	ctx        context.Context

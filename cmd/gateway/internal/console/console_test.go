@@ -1,10 +1,9 @@
 package console
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -23,7 +22,6 @@ import (
 	"github.com/postback-gateway/gateway/ingest/simulate"
 	"github.com/postback-gateway/gateway/publish"
 	"github.com/postback-gateway/gateway/publish/monitor"
-	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/natstest"
 	"github.com/postback-gateway/gateway/publish/publishtest"
 	"github.com/postback-gateway/gateway/publish/replay"
@@ -69,8 +67,11 @@ func newTestConsole(t *testing.T) *testConsole {
 		Version: "v", Log: slog.New(slog.NewTextHandler(c.log, nil)), Metrics: metrics,
 		Ready: publisher.Ready, Activity: c.webhooks.Activity, Consumers: c.streams, Report: c.report, Subjects: testSubjects, Stream: "POSTBACKS",
 		Webhook: "http://gateway", VerifyToken: "data/verify-token", Post: c.webhooks,
-		Bots:   func() []string { return []string{testBot} },
-		Replay: &replay.Gateway{Link: func() (*natsconn.Link, error) { return nil, errors.New("there is no store in this test") }},
+		Bots: func() []string { return []string{testBot} },
+		Replay: &replay.Gateway{
+			Link: c.streams.Conn.Link, Streams: c.streams.Streams.Settings, GivenUp: c.streams.GivenUpCounts,
+			Parse: c.webhooks.ParseAgain, Publish: publisher.Publish, Limit: func() (int, error) { return 1 << 20, nil },
+		},
 		Secret: func(platform, _ string) (string, error) {
 			if platform == schema.Telegram {
 				return testToken, nil
@@ -124,6 +125,16 @@ func (c *testConsole) deliver(secret string, body []byte) {
 func (c *testConsole) click(user, payload, title string) {
 	c.Helper()
 	c.deliver(testSecret, simulate.Messenger(simulate.Click{Account: "17", User: user, Payload: payload, Title: title}))
+}
+
+// delivery returns the path of a delivery; 0 is the first that the ring has.
+func (c *testConsole) delivery(at int) string {
+	c.Helper()
+	records, _ := c.ring.after(0)
+	if at >= len(records) {
+		c.Fatalf("the ring has %d deliveries, expected more than %d", len(records), at)
+	}
+	return fmt.Sprintf("/api/deliveries/%d", records[at].Seq)
 }
 
 func (c *testConsole) do(method, path, body string, headers ...string) (int, string) {
@@ -200,9 +211,9 @@ func TestNoSecrets(t *testing.T) {
 	c.webhooks.ServeHTTP(httptest.NewRecorder(), update)
 	c.webhooks.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/webhooks/meta?hub.mode=subscribe&hub.challenge=1&hub.verify_token=a-verify-token", nil))
 	all := ""
-	for _, seq := range []string{"1", "2", "3"} {
-		_, detail := c.do("GET", "/api/deliveries/"+seq, "")
-		_, revealed := c.act("/api/deliveries/"+seq+"/reveal", "{}")
+	for at := range 3 {
+		_, detail := c.do("GET", c.delivery(at), "")
+		_, revealed := c.act(c.delivery(at)+"/reveal", "{}")
 		all += detail + revealed
 	}
 	if !strings.Contains(all, "4711") || !strings.Contains(all, "815") || !strings.Contains(all, "X-Telegram-Bot-Api-Secret-Token") || len(secret) < 10 {
@@ -225,7 +236,7 @@ func TestMasked(t *testing.T) {
 	c := newTestConsole(t)
 	defer c.ring.Watch()()
 	c.deliver(testSecret, simulate.Messenger(simulate.Click{Account: "17", User: "47110815", Title: "Enterprise", Payload: "plan:pro"}))
-	_, detail := c.do("GET", "/api/deliveries/1", "")
+	_, detail := c.do("GET", c.delivery(0), "")
 	records, _ := c.ring.after(0)
 	text := detail + string(records[0].row)
 	if strings.Contains(text, "47110815") || strings.Contains(text, "Enterprise") || !strings.Contains(text, "postback.v1.messenger.17.plan.pro") {
@@ -234,37 +245,6 @@ func TestMasked(t *testing.T) {
 	_, person := c.act("/api/person", `{"id":"47110815"}`)
 	if !strings.Contains(person, records[0].Persons[0]) {
 		t.Errorf("the search finds nobody: %s, %v", person, records[0].Persons)
-	}
-}
-
-// TestLive: the list is sent, and what is new; the ring takes deliveries only meanwhile.
-func TestLive(t *testing.T) {
-	c := newTestConsole(t)
-	click := func(payload string) {
-		c.deliver(testSecret, simulate.Messenger(simulate.Click{Account: "17", User: "1", Payload: payload}))
-	}
-	click("before")
-	response, err := http.Get(c.URL + "/api/deliveries/live")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	lines := bufio.NewScanner(response.Body)
-	next := func() string {
-		for lines.Scan() {
-			if data, found := strings.CutPrefix(lines.Text(), "data: "); found {
-				return data
-			}
-		}
-		t.Fatal(lines.Err())
-		return ""
-	}
-	if first := next(); !strings.Contains(first, `"rows":[]`) {
-		t.Errorf("taken while nobody looked: %s", first)
-	}
-	click("after")
-	if second := next(); !strings.Contains(second, `"text":"after"`) {
-		t.Error(second)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/postback-gateway/gateway/publish/stream"
 	"github.com/postback-gateway/gateway/schema"
 )
 
@@ -34,7 +35,9 @@ type detailItem struct {
 	Reason  string `json:"reason"` // of a dead letter
 	Item    string `json:"item"`
 	Event   string `json:"event"`
-	Send    *send  `json:"send"` // what gateway send needs to send the click again; nil for what is not a click
+	// Letter is a dead letter as the view Fix shows it; nil for an event.
+	Letter *letterDetail `json:"letter"`
+	Send   *send         `json:"send"` // what gateway send needs to send the click again; nil for what is not a click
 }
 
 type send struct {
@@ -91,15 +94,13 @@ func (r *record) detailed(reveal bool) detail {
 	d := detail{
 		summary: r.summary, Method: r.Method, Path: r.Path, Remote: r.Remote, Headers: r.Headers,
 		Size: r.BodySize, Cut: r.BodySize > len(r.Body), Response: string(r.Response), Advice: r.Advice,
-		Secret: r.Secret, Steps: r.Steps, Revealed: reveal, More: max(0, r.summary.Items-len(r.Items)),
+		Secret: r.Secret, Steps: r.Steps, Events: []detailItem{}, Revealed: reveal, More: max(0, r.summary.Items-len(r.Items)),
 	}
 	if len(r.Body) > 0 {
 		m.form = r.hasForm()
 		d.Body = m.print(r.Body)
 	}
-	if d.Detail = r.detail; !reveal && d.Detail != "" {
-		d.Detail = "The detail can quote the item: reveal it to read it."
-	}
+	d.Detail = shownDetail(&schema.DeadLetter{Reason: schema.Reason(r.Reason), Detail: r.detail}, reveal)
 	for i := range r.Items {
 		d.Events = append(d.Events, r.Items[i].detailed(m))
 	}
@@ -115,13 +116,21 @@ func (r *record) hasForm() bool {
 	return false
 }
 
-func (i *recordItem) isForm() bool { return i.Data != nil && isForm(i.Data.Kind) }
+func (i *recordItem) isForm() bool {
+	if i.Data == nil {
+		return hasForm(i.Item)
+	}
+	return isForm(i.Data.Kind)
+}
 
 func (i *recordItem) detailed(m masker) detailItem {
 	m.form = i.isForm()
 	d := detailItem{Outcome: string(i.Outcome), Subject: i.subject(m.reveal), Reason: string(i.Reason), Item: m.print(i.Item), Event: m.print(i.Event)}
 	if i.Data != nil && i.Data.What == "" {
 		d.Send = i.again(m.reveal)
+	}
+	if letter := i.letter(); letter != nil {
+		d.Letter = describeLetter(&stream.Message{Subject: i.Subject}, letter, m.reveal)
 	}
 	return d
 }

@@ -79,6 +79,7 @@ func (c *Console) fixCount(r *http.Request) (any, error) {
 // letterDetail is a dead letter as the page shows it.
 type letterDetail struct {
 	Seq        uint64    `json:"seq"`
+	Delivery   uint64    `json:"delivery"` // its place in the list; 0 if it is not there
 	Subject    string    `json:"subject"`
 	Reason     string    `json:"reason"`
 	Platform   string    `json:"platform"`
@@ -115,20 +116,27 @@ func (c *Console) readDeadLetter(r *http.Request, reveal bool) (*letterDetail, e
 	if m == nil || json.Unmarshal(m.Data, &d) != nil {
 		return nil, &refusal{http.StatusNotFound, "this dead letter is not stored any more: it was replayed, or is too old"}
 	}
-	return describeLetter(m, &d, reveal), nil
+	l := describeLetter(m, &d, reveal)
+	l.Delivery = c.ring.findLetter(d.NatsMsgID())
+	return l, nil
 }
 
 func describeLetter(m *stream.Message, d *schema.DeadLetter, reveal bool) *letterDetail {
 	body, _ := d.Bytes() // of another program: there is nothing to show
 	l := &letterDetail{
 		Seq: m.Sequence, Subject: m.Subject, Reason: string(d.Reason), Platform: d.Platform, Account: accountOf(d), ReceivedAt: d.ReceivedAt,
-		Length: d.Length, Truncated: d.Truncated, Forwarded: d.IsForwarded(), Where: whereIn(d.Detail), Detail: d.Detail, Revealed: reveal,
+		Length: d.Length, Truncated: d.Truncated, Forwarded: d.IsForwarded(), Where: whereIn(d.Detail), Detail: shownDetail(d, reveal), Revealed: reveal,
 	}
-	l.Body = masker{reveal: reveal, form: strings.Contains(string(body), "nfm_reply"), accounts: map[string]bool{l.Account: l.Account != ""}}.print(body)
-	if !reveal && !isOwnDetail(d) {
-		l.Detail = "The detail can quote the item: reveal it to read it."
-	}
+	l.Body = masker{reveal: reveal, form: hasForm(body), accounts: map[string]bool{l.Account: l.Account != ""}}.print(body)
 	return l
+}
+
+// shownDetail hides a detail that can quote the item.
+func shownDetail(d *schema.DeadLetter, reveal bool) string {
+	if d.Detail == "" || reveal || isOwnDetail(d) {
+		return d.Detail
+	}
+	return "The detail can quote the item: reveal it to read it."
 }
 
 // plainDetail matches details that only name members in small letters and places in lists.

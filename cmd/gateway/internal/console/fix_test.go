@@ -1,9 +1,14 @@
 package console
 
 import (
+	"encoding/json"
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/postback-gateway/gateway/publish/natstest"
+	"github.com/postback-gateway/gateway/publish/publishtest"
 	"github.com/postback-gateway/gateway/publish/stream"
 	"github.com/postback-gateway/gateway/schema"
 )
@@ -28,6 +33,56 @@ func TestDeadLetterMasked(t *testing.T) {
 	l = describeLetter(&stream.Message{}, d, true)
 	if !strings.Contains(l.Body, "Ana") || l.Detail != d.Detail || strings.Contains(l.Body, "hush") {
 		t.Errorf("revealed: %+v", l)
+	}
+}
+
+// TestDeadLetterOfDelivery: a delivery and the view Fix show the same of a dead letter, and
+// each knows the other. After a replay the delivery says that it is gone.
+func TestDeadLetterOfDelivery(t *testing.T) {
+	c := newTestConsole(t)
+	defer c.ring.Watch()()
+	body := []byte(`{"object":"page","entry":[{"id":"17","messaging":[{"sender":{"id":"4711"},"recipient":{"id":"17"},"timestamp":1,"postback":{"mid":"m","title":"Ana","payload":7}}]}]}`)
+	c.deliver(testSecret, body)
+	c.deliver(testSecret, body) // again: the dead letter is stored already
+	path := c.delivery(1)
+	var shown struct {
+		Seq     uint64
+		Account string
+		Detail  string
+		Events  []struct{ Letter *letterDetail }
+	}
+	_, text := c.do("GET", path, "")
+	if err := json.Unmarshal([]byte(text), &shown); err != nil || len(shown.Events) != 1 || shown.Events[0].Letter == nil {
+		t.Fatalf("%v %s", err, text)
+	}
+	_, text = c.do("GET", path+"/receivers", "")
+	var found []receivers
+	if err := json.Unmarshal([]byte(text), &found); err != nil || len(found) != 1 || found[0].Letter == 0 {
+		t.Fatalf("the delivery does not know its dead letter: %v %s", err, text)
+	}
+	_, text = c.do("GET", fmt.Sprintf("/api/fix/dead-letters/%d", found[0].Letter), "")
+	var letter letterDetail
+	if err := json.Unmarshal([]byte(text), &letter); err != nil || letter.Delivery != shown.Seq {
+		t.Fatalf("the dead letter does not know its delivery %d: %v %s", shown.Seq, err, text)
+	}
+	same := *shown.Events[0].Letter
+	same.Seq, same.Delivery, same.ReceivedAt = letter.Seq, letter.Delivery, letter.ReceivedAt
+	if !reflect.DeepEqual(same, letter) || shown.Account != letter.Account || shown.Detail != letter.Detail || !strings.Contains(letter.Detail, "payload") {
+		t.Errorf("the delivery shows %+v, %s, %s\nFix shows %+v", same, shown.Account, shown.Detail, letter)
+	}
+	_, text = c.do("GET", path, "")
+	if strings.Contains(text, "4711") || strings.Contains(text, "Ana") || strings.Contains(text, masked("17")) {
+		t.Errorf("not masked, or its account is: %s", text)
+	}
+	letters, err := natstest.JetStream(t, "", publishtest.InProcess(c.store)).Stream(t.Context(), "POSTBACKS_DEADLETTER")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := letters.DeleteMsg(t.Context(), letter.Seq); err != nil {
+		t.Fatal(err)
+	}
+	if _, text = c.do("GET", path+"/receivers", ""); !strings.Contains(text, "not among the dead letters") || strings.Contains(text, `"letter"`) {
+		t.Errorf("after a replay: %s", text)
 	}
 }
 

@@ -15,19 +15,28 @@ const (
 	// liveKeepAlive keeps proxies from closing a quiet connection, and finds out that the
 	// browser is gone.
 	liveKeepAlive = 10 * time.Second
+	// maxStreams is how many pages get what is new at once, and liveRetry how soon the
+	// others ask again. A browser has six connections to a server, for all its windows:
+	// one that holds a connection for each has none left for anything else.
+	maxStreams = 3
+	liveRetry  = time.Second
 )
 
 // liveMessage is one message to a page that looks at the list.
 type liveMessage struct {
+	First  uint64            `json:"first"`  // those before it are of an earlier gateway
 	Since  time.Time         `json:"since"`  // when somebody began to look
 	Missed int64             `json:"missed"` // deliveries that were not listed, because there were too many
 	Rows   []json.RawMessage `json:"rows"`   // summaries, the oldest first
 }
 
 // live sends the list to a page, and then what is new. While at least one page is
-// connected, the ring takes deliveries.
+// connected, and a while longer, the ring takes deliveries.
 func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 	defer c.ring.Watch()()
+	defer c.ring.Keep(keepTime) // until it asks again, or is loaded again
+	isStream := c.streams.Add(1) <= maxStreams
+	defer c.streams.Add(-1)
 	w.Header().Set("Content-Type", "text/event-stream")
 	last, _ := strconv.ParseUint(cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after")), 10, 64) // 0 for a new page
 	out := http.NewResponseController(w)
@@ -38,18 +47,18 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 				last = records[len(records)-1].Seq
 			}
 			text, _ := json.Marshal(c.message(records)) // texts, numbers and times always encode
-			fmt.Fprintf(w, "id: %d\ndata: %s\n\n", last, text)
+			fmt.Fprintf(w, "retry: %d\nid: %d\ndata: %s\n\n", liveRetry.Milliseconds(), last, text)
 		} else {
 			fmt.Fprint(w, ":\n\n")
 		}
-		if out.Flush() != nil || !waitFor(r, changed) {
+		if !isStream || out.Flush() != nil || !waitFor(r, changed) {
 			return
 		}
 	}
 }
 
 func (c *Console) message(records []*record) liveMessage {
-	m := liveMessage{Since: c.ring.watchedSince(), Missed: c.ring.missed.Load(), Rows: make([]json.RawMessage, len(records))}
+	m := liveMessage{First: c.ring.first, Since: c.ring.watchedSince(), Missed: c.ring.missed.Load(), Rows: make([]json.RawMessage, len(records))}
 	for i, rec := range records {
 		m.Rows[i] = rec.row
 	}
@@ -76,8 +85,8 @@ func waitFor(r *http.Request, changed <-chan struct{}) bool {
 	return true
 }
 
-// keepTime is how long the ring takes deliveries for a page that is hidden. It asks again
-// meanwhile, in a browser that slows its timers down to one a minute.
+// keepTime is how long the ring takes deliveries for a page that is not connected. A hidden
+// one asks again meanwhile, in a browser that slows its timers down to one a minute.
 const keepTime = 3 * time.Minute
 
 // keep is for a page that is hidden: a browser has six connections to a server, so a

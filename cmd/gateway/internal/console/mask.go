@@ -81,6 +81,9 @@ func isForm(kind schema.Kind) bool {
 	return kind == schema.KindFlow || kind == schema.KindForm || kind == schema.KindWebApp
 }
 
+// hasForm reports whether an item that is not an event can have what a person filled in.
+func hasForm(item []byte) bool { return bytes.Contains(item, []byte("nfm_reply")) }
+
 // masker prints JSON for a reader: indented, secrets hidden, and what is personal masked
 // unless it is revealed.
 type masker struct {

@@ -15,6 +15,9 @@ type receivers struct {
 	Receivers []receiver `json:"receivers"`
 	// Note is why their positions are not known.
 	Note string `json:"note"`
+	// Letter is the dead letter's place in its stream; 0 for an event, or if it is not
+	// there any more.
+	Letter uint64 `json:"letter,omitempty"`
 }
 
 type receiver struct {
@@ -59,7 +62,7 @@ const storeTime = 2 * time.Second
 func (c *Console) itemReceivers(ctx context.Context, rec *record, item *recordItem) (receivers, error) {
 	switch {
 	case item.Reason != "":
-		return receivers{Receivers: []receiver{}}, nil // a dead letter is for no service
+		return c.storedLetter(ctx, rec, item)
 	case item.Outcome == schema.Failed:
 		return receivers{Receivers: []receiver{}, Note: "It is not stored."}, nil
 	}
@@ -77,6 +80,23 @@ func (c *Console) itemReceivers(ctx context.Context, rec *record, item *recordIt
 		found.Note = "It is not where consumers read: not relayed yet, or no longer stored."
 	}
 	return found, err
+}
+
+// storedLetter finds the dead letter of an item, which an earlier delivery can have stored.
+// It is for no service.
+func (c *Console) storedLetter(ctx context.Context, rec *record, item *recordItem) (receivers, error) {
+	found := receivers{Receivers: []receiver{}}
+	for _, since := range []time.Time{rec.At.Add(-storeTime), {}} {
+		m, err := c.Consumers.Find(ctx, item.Subject, item.ID, since)
+		if m != nil || err != nil {
+			if m != nil {
+				found.Letter = m.Sequence
+			}
+			return found, err
+		}
+	}
+	found.Note = "It is not among the dead letters: it was replayed, is too old, or is not relayed yet."
+	return found, nil
 }
 
 // receiversOf returns the consumers of a subject, and where they are with an event of it

@@ -30,7 +30,7 @@ func TestReceiversAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	of := func(seq int) (text string) {
-		status, body := c.do("GET", fmt.Sprintf("/api/deliveries/%d/receivers", seq), "")
+		status, body := c.do("GET", c.delivery(seq-1)+"/receivers", "")
 		var items []receivers
 		if err := json.Unmarshal([]byte(body), &items); status != 200 || err != nil {
 			t.Fatalf("%d %s", status, body)

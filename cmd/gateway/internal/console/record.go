@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -60,7 +61,9 @@ type recordItem struct {
 
 // summary is what the list shows of a delivery.
 type summary struct {
-	Seq      uint64    `json:"seq"`
+	Seq uint64 `json:"seq"`
+	// Gap reports that deliveries before this one are missing, because nobody looked.
+	Gap      bool      `json:"gap"`
 	At       time.Time `json:"at"`
 	Platform string    `json:"platform"`
 	Account  string    `json:"account"`
@@ -83,6 +86,7 @@ func newRecord(o *ingest.Observation, subjects schema.Subjects) *record {
 		summary: summary{
 			At: o.Received, Platform: o.Platform, Account: cut(o.Account), Items: len(o.Items) + o.Ignored,
 			Outcome: o.Outcome, Status: o.Status, Reason: o.Reason, Micros: o.Duration.Microseconds(), Forwarded: cut(o.Forwarded),
+			Prefixes: []string{}, Persons: []string{},
 		},
 		Method: o.Request.Method, Path: cut(o.Request.URL.Path), Remote: o.Request.RemoteAddr,
 		Headers: headers(o.Request), BodySize: len(o.Body), Response: append([]byte(nil), o.Response...),
@@ -110,7 +114,8 @@ func newRecord(o *ingest.Observation, subjects schema.Subjects) *record {
 }
 
 // steps returns those that were reached.
-func steps(took *ingest.Steps) (reached []step) {
+func steps(took *ingest.Steps) []step {
+	reached := []step{}
 	for _, s := range []struct {
 		name string
 		took time.Duration
@@ -133,6 +138,12 @@ func (r *record) addItem(item *schema.Item, outcome schema.Outcome, subjects sch
 	kept := recordItem{Outcome: outcome, Item: append([]byte(nil), item.Body[:min(len(item.Body), maxBody)]...)}
 	if m, err := item.Message(subjects, maxEvent); err == nil {
 		kept.Subject, kept.ID, kept.Event, kept.Reason = m.Subject, m.ID, m.Data, m.DeadLetter
+	}
+	if d := kept.letter(); d != nil {
+		if account := accountOf(d); account != "" {
+			r.accounts[account] = true
+			r.Account = cmp.Or(r.Account, cut(account))
+		}
 	}
 	if e := item.Event; e != nil {
 		data := e.Data
@@ -188,6 +199,15 @@ func (i *recordItem) text() string {
 	default:
 		return string(d.Kind)
 	}
+}
+
+// letter returns the dead letter; nil for an event.
+func (i *recordItem) letter() *schema.DeadLetter {
+	d := new(schema.DeadLetter)
+	if i.Reason == "" || json.Unmarshal(i.Event, d) != nil {
+		return nil
+	}
+	return d
 }
 
 func cut(text string) string {

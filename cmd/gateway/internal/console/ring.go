@@ -32,10 +32,12 @@ type Ring struct {
 	accepted *rate.Limiter
 	rejected *rate.Limiter
 
+	first   uint64 // sequence of the first record
 	mu      sync.Mutex
 	records []*record // the oldest first
 	bytes   int
 	next    uint64        // sequence of the next record
+	gap     bool          // deliveries before the next record were not taken
 	since   time.Time     // when somebody began to look
 	kept    *time.Timer   // ends the watch of hidden pages; nil if there is none
 	changed chan struct{} // closed when there is a new record
@@ -44,9 +46,13 @@ type Ring struct {
 var _ ingest.Observer = (*Ring)(nil)
 
 // NewRing returns an empty ring. subjects is the form of the events' subjects.
+//
+// A page stays open while the gateway is restarted, and a link is kept for longer. So the
+// sequences begin at the time in milliseconds: no gateway uses those of an earlier one.
 func NewRing(subjects schema.Subjects) *Ring {
+	first := uint64(time.Now().UnixMilli())
 	return &Ring{
-		subjects: subjects, tally: newTally(), next: 1, changed: make(chan struct{}),
+		subjects: subjects, tally: newTally(), first: first, next: first, changed: make(chan struct{}),
 		accepted: rate.NewLimiter(sampledPerSecond, sampledPerSecond),
 		rejected: rate.NewLimiter(rejectedPerSecond, rejectedPerSecond),
 	}
@@ -56,7 +62,7 @@ func NewRing(subjects schema.Subjects) *Ring {
 func (r *Ring) Watch() (stop func()) {
 	if r.watchers.Add(1) == 1 {
 		r.mu.Lock()
-		r.since = time.Now()
+		r.since, r.gap = time.Now(), true
 		r.mu.Unlock()
 	}
 	return sync.OnceFunc(func() { r.watchers.Add(-1) })
@@ -77,6 +83,10 @@ func (r *Ring) Keep(d time.Duration) {
 // Watching implements [ingest.Observer].
 func (r *Ring) Watching() bool { return r.watchers.Load() > 0 }
 
+// sentKey is the key of an [*atomic.Uint64] in the context of a delivery that the page
+// sends. The ring takes such a delivery in any case, and stores its sequence there.
+type sentKey struct{}
+
 // Observe implements [ingest.Observer].
 func (r *Ring) Observe(o *ingest.Observation) {
 	limit := r.accepted
@@ -84,8 +94,11 @@ func (r *Ring) Observe(o *ingest.Observation) {
 		r.tally.count(o)
 		limit = r.rejected
 	}
+	sent, isSent := o.Request.Context().Value(sentKey{}).(*atomic.Uint64)
 	switch {
 	case !r.Watching():
+	case isSent:
+		sent.Store(r.add(newRecord(o, r.subjects)))
 	case !limit.Allow():
 		r.missed.Add(1)
 	default:
@@ -95,12 +108,14 @@ func (r *Ring) Observe(o *ingest.Observation) {
 
 func isRejected(o *ingest.Observation) bool { return o.Reason != "" }
 
-func (r *Ring) add(rec *record) {
+// add returns the record's sequence.
+func (r *Ring) add(rec *record) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rec.Seq = r.next
+	rec.Seq, rec.Gap = r.next, r.gap
 	rec.row = rec.json()
 	r.next++
+	r.gap = false
 	r.records = append(r.records, rec)
 	r.bytes += rec.size
 	drop := 0
@@ -112,6 +127,7 @@ func (r *Ring) add(rec *record) {
 	r.records = r.records[drop:]
 	close(r.changed)
 	r.changed = make(chan struct{})
+	return rec.Seq
 }
 
 // after returns the records after a sequence, and what is closed when there are more. A
@@ -139,6 +155,18 @@ func (r *Ring) find(seq uint64) *record {
 		}
 	}
 	return nil
+}
+
+// findLetter returns the sequence of the last record with a dead letter, or 0.
+func (r *Ring) findLetter(id string) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rec := range slices.Backward(r.records) {
+		if slices.ContainsFunc(rec.Items, func(i recordItem) bool { return i.Reason != "" && i.ID == id }) {
+			return rec.Seq
+		}
+	}
+	return 0
 }
 
 // watchedSince returns when somebody began to look.

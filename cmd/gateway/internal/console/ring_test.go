@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,8 +54,35 @@ func TestRingIsBounded(t *testing.T) {
 	if again, _ := r.after(records[9].Seq + 1000); len(again) != 10 {
 		t.Errorf("%d records for a page that knows an earlier gateway", len(again))
 	}
+	if again, _ := r.after(r.first - 1); len(again) != 10 {
+		t.Errorf("%d records for a page that knows an earlier gateway", len(again))
+	}
 	if r.find(1) != nil || r.find(records[0].Seq) != records[0] {
 		t.Error("found what is gone, or not what is there")
+	}
+}
+
+// TestGap: the first delivery after a time in which nobody looked is marked. Sequences of an
+// earlier gateway are not used again.
+func TestGap(t *testing.T) {
+	r := NewRing(testSubjects)
+	if first := time.UnixMilli(int64(r.first)); time.Since(first) > time.Minute || time.Until(first) > time.Minute {
+		t.Errorf("the first sequence is %d", r.first)
+	}
+	for range 2 {
+		stop := r.Watch()
+		r.Observe(observed("", 1))
+		r.Observe(observed("", 1))
+		stop()
+		r.Observe(observed("", 1)) // nobody looks
+	}
+	records, _ := r.after(0)
+	var gaps []bool
+	for _, rec := range records {
+		gaps = append(gaps, rec.Gap)
+	}
+	if !slices.Equal(gaps, []bool{true, false, true, false}) {
+		t.Errorf("gaps before the deliveries: %v", gaps)
 	}
 }
 

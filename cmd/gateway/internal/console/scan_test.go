@@ -97,7 +97,7 @@ func TestScansTakeTurns(t *testing.T) {
 // gone.
 func TestScanIsServed(t *testing.T) {
 	c, s := testScans(t)
-	canceled := make(chan struct{})
+	begun, canceled := make(chan struct{}), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.serve(c, w, r, func(ctx context.Context, progress analytics.Progress) (any, error) {
 			switch r.URL.Path {
@@ -107,6 +107,7 @@ func TestScanIsServed(t *testing.T) {
 			case "/bad":
 				return nil, errors.New("no stream")
 			}
+			close(begun)
 			<-ctx.Done()
 			close(canceled)
 			return nil, ctx.Err()
@@ -135,6 +136,7 @@ func TestScanIsServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
+	<-begun // a scan that is canceled before its turn does not run at all
 	cancel()
 	select {
 	case <-canceled:

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -162,10 +163,12 @@ func (c *Console) send(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	request.RemoteAddr, request.RequestURI = r.RemoteAddr, request.URL.RequestURI()
+	c.ring.Keep(keepTime)
+	var seq atomic.Uint64 // of the delivery in the list
 	answer, start := newAnswer(), time.Now()
-	c.Post.ServeHTTP(answer, request.WithContext(r.Context()))
+	c.Post.ServeHTTP(answer, request.WithContext(context.WithValue(r.Context(), sentKey{}, &seq)))
 	c.Log.Info("a click was sent from the console", "remote", r.RemoteAddr, "platform", t.Platform, "account", click.Account, "status", answer.status)
-	respond(w, map[string]any{"status": answer.status, "body": answer.body.String(), "us": time.Since(start).Microseconds()})
+	respond(w, map[string]any{"status": answer.status, "body": answer.body.String(), "us": time.Since(start).Microseconds(), "seq": seq.Load()})
 }
 
 // answer keeps the response of a handler that is called without a network.

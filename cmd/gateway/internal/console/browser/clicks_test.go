@@ -44,6 +44,23 @@ func TestClicks(t *testing.T) {
 	p.wait("!location.search.includes('account')")
 }
 
+// TestClicksInWords: a key that is not the bot's own word is explained beside it.
+func TestClicksInWords(t *testing.T) {
+	g := startGateway(t)
+	for _, payload := range []string{"order:8123991", "order:8123992", "Talk to us"} {
+		g.post(appSecret, click(payload, "x"))
+	}
+	g.request("/webhooks/telegram/shop_bot", `{"update_id":1,"message":{"message_id":1,"date":1,"from":{"id":99999,"is_bot":false,"first_name":"A"},"chat":{"id":99999,"type":"private"},"text":"/start spring_sale"}}`,
+		"X-Telegram-Bot-Api-Secret-Token", botToken)
+	p := open(t, g, desktop, "/?view=clicks")
+	for _, text := range []string{"order.=id", "order with any id", "=referral.spring_sale", "came by a link or an ad", "Talk=20to=20us", "“Talk to us”"} {
+		p.waitText("#clicks-result", text)
+	}
+	p.choose("#clicks-by", "prefix")
+	p.waitText("#clicks-result", "came by a link or an ad")
+	p.wait("[...document.querySelectorAll('.meaning')].map((words) => words.innerText).sort().join() === 'came by a link or an ad,“Talk to us”'")
+}
+
 // TestFunnel: steps are picked from what exists, and counted by people.
 func TestFunnel(t *testing.T) {
 	g := startGateway(t)

@@ -186,6 +186,57 @@ func TestKeyboardOpensDrawer(t *testing.T) {
 	}
 }
 
+// TestOpenRowStaysInView: opening a delivery makes the list shorter, and the reader scrolls
+// it; its row is in view all the time.
+func TestOpenRowStaysInView(t *testing.T) {
+	g := startGateway(t)
+	p := open(t, g, desktop, "/")
+	p.waitText("#empty", "/webhooks/meta")
+	for i := range 60 {
+		g.post(appSecret, click(fmt.Sprintf("plan:p%d", i), "Plan"))
+	}
+	p.wait("document.querySelectorAll('.row').length === 60")
+	p.js("[...document.querySelectorAll('.row')].findLast((row) => row.getBoundingClientRect().bottom < innerHeight - 40).click()")
+	p.waitText("#drawer", "Received by")
+	inView := "(() => { const row = document.querySelector('.row[aria-current]').getBoundingClientRect(), list = document.querySelector('#scroller').getBoundingClientRect(); return row.top >= list.top - 1 && row.bottom <= list.bottom + 1 })()"
+	for _, scroll := range []string{"0", "1e6", "0"} {
+		p.wait(inView)
+		p.js("document.querySelector('#scroller').scrollTop = " + scroll)
+	}
+	p.wait(inView)
+}
+
+// TestViewsStand: the links to the views do not move when a reader goes from one to another.
+func TestViewsStand(t *testing.T) {
+	g := startGateway(t)
+	g.post("another-secret", click("plan:pro", "Pro"))
+	p := open(t, g, desktop, "/")
+	p.waitText("#strip", "wrong secret")
+	top := "document.querySelector('nav').getBoundingClientRect().top"
+	want := p.js(top)
+	for _, view := range []string{"clicks", "funnel", "consumers", "fix", "try", "deliveries"} {
+		p.click("nav a[data-view=" + view + "]")
+		p.wait("!document.querySelector('#" + view + "').hidden")
+		if got := p.js(top); got != want {
+			t.Errorf("%s: the links are at %s, before at %s", view, got, want)
+		}
+	}
+}
+
+// TestUnknownOperator: who invents an operator learns which there are.
+func TestUnknownOperator(t *testing.T) {
+	g := startGateway(t)
+	p := open(t, g, desktop, "/")
+	p.waitText("#empty", "/webhooks/meta")
+	g.post(appSecret, click("plan:pro", "Pro"))
+	p.waitText("#rows", "plan:pro")
+	p.search("button:pro")
+	p.waitText("#empty", "button: is not an operator of the search")
+	for _, operator := range []string{"platform:", "account:", "prefix:", "outcome:", "person:"} {
+		p.waitText("#empty", operator)
+	}
+}
+
 // TestSearchByURL: a link shows what its sender saw.
 func TestSearchByURL(t *testing.T) {
 	g := startGateway(t)

@@ -147,6 +147,66 @@ func TestFixDeadLetters(t *testing.T) {
 	}
 }
 
+// TestDeadLetterAndDelivery: a delivery shows the same of its dead letter as Fix does, each
+// leads to the other, and the delivery says when the dead letter is gone.
+func TestDeadLetterAndDelivery(t *testing.T) {
+	g := startGateway(t)
+	p := open(t, g, desktop, "/")
+	p.waitText("#empty", "/webhooks/meta")
+	js := g.jetStream()
+	if err := g.postMalformed(js); err != nil {
+		t.Fatal(err)
+	}
+	p.search("malformed")
+	p.wait("document.querySelectorAll('.row').length === 1")
+	p.waitText(".row", testPage)
+	p.click(".row")
+	p.waitText("#drawer .letter", "postback/payload has to be a string")
+	if got := p.text("#drawer .letter .wrong"); got != `"payload"` {
+		t.Errorf("marked %s, expected the payload", got)
+	}
+	shown := p.text("#drawer .letter")
+	p.waitText("#drawer", "Open in Fix")
+	p.js("[...document.querySelectorAll('#drawer a')].find((a) => a.innerText === 'Open in Fix').click()")
+	p.waitText("#fix-letters > li[data-seq='1'] .letter", "Show its delivery")
+	if got := p.text("#fix-letters > li[data-seq='1'] .letter"); !strings.HasPrefix(got, shown) {
+		t.Errorf("Fix shows\n%s\nthe delivery\n%s", got, shown)
+	}
+	if strings.Contains(shown, testUser) || strings.Contains(shown, "Ana") {
+		t.Errorf("not masked: %s", shown)
+	}
+	p.js("[...document.querySelectorAll('#fix-letters a')].find((a) => a.innerText === 'Show its delivery').click()")
+	p.waitText("#drawer .letter", "postback/payload has to be a string")
+	p.press("\x1b")
+	letters, err := js.Stream(t.Context(), "POSTBACKS_DEADLETTER")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := letters.DeleteMsg(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	p.search("malformed")
+	p.wait("document.querySelectorAll('.row').length === 1")
+	p.click(".row")
+	p.waitText("#drawer", "not among the dead letters")
+	p = open(t, g, desktop, "/?view=fix&letter=1")
+	p.waitText("#fix-result", "not stored any more")
+}
+
+// TestOldDeadLetter: a link to a dead letter opens it also if the list does not go back to it.
+func TestOldDeadLetter(t *testing.T) {
+	g := startGateway(t)
+	for i := range 60 {
+		g.post(appSecret, fmt.Sprintf("not json %d", i))
+	}
+	p := open(t, g, desktop, "/?view=fix&letter=2")
+	p.waitText("#fix-letters > li:last-child .letter", "Received")
+	if rows := p.js("[document.querySelectorAll('#fix-letters > li').length, document.querySelector('#fix-letters > li:last-child').dataset.seq].join()"); rows != "51,2" {
+		t.Errorf("rows and the last one: %s", rows)
+	}
+	p.waitText("#fix-letters > li:last-child .letter", "Its delivery is not in the list")
+}
+
 // TestFixConsumer: what a consumer has given up, and events from a moment on, are replayed
 // to that consumer alone, when the reader has read what that means.
 func TestFixConsumer(t *testing.T) {

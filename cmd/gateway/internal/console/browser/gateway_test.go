@@ -71,6 +71,7 @@ type gateway struct {
 	webhook, admin string
 	nats           string
 	dir            string
+	stop           func()
 
 	mu  sync.Mutex
 	log bytes.Buffer
@@ -94,13 +95,14 @@ func startGateway(t *testing.T, env ...string) *gateway {
 		t.Fatal(err)
 	}
 	read := make(chan struct{})
-	t.Cleanup(func() {
+	g.stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(os.Interrupt)
 		<-read
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the gateway: %v\n%s", err, g.logged())
 		}
 	})
+	t.Cleanup(g.stop)
 	up := make(chan map[string]string, 1)
 	go func() {
 		defer close(read)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,6 +49,8 @@ type tab struct {
 	t   *testing.T
 	ctx context.Context
 	g   *gateway
+	// isRestarted allows that a connection is lost.
+	isRestarted atomic.Bool
 }
 
 var (
@@ -78,7 +81,7 @@ func open(t *testing.T, g *gateway, l look, path string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(newBrowser(t))
 	t.Cleanup(cancel)
-	p := &tab{t, ctx, g}
+	p := &tab{t: t, ctx: ctx, g: g}
 	// The first call opens the tab, which would end with the timeout of its context.
 	if err := chromedp.Listen(ctx, p.listen); err != nil {
 		t.Fatal(err)
@@ -111,7 +114,8 @@ func (p *tab) listen(event any) {
 	case *runtime.EventExceptionThrown:
 		p.t.Errorf("exception in the page: %+v", e.ExceptionDetails)
 	case *log.EventEntryAdded:
-		if string(e.Entry.Level) == "error" && !strings.Contains(e.Entry.Text, "status of 4") {
+		isLost := p.isRestarted.Load() && strings.Contains(e.Entry.Text, "net::ERR_")
+		if string(e.Entry.Level) == "error" && !isLost && !strings.Contains(e.Entry.Text, "status of 4") {
 			p.t.Errorf("error in the page: %s %s", e.Entry.Text, e.Entry.URL)
 		}
 	}

@@ -34,4 +34,19 @@ func TestTry(t *testing.T) {
 	p.button("Show it in the deliveries")
 	p.waitText("#rows", "telegram")
 	p.waitText("#rows", "rejected")
+	p.waitText("#drawer", "call setWebhook")
+	p.wait("document.querySelector('.row[aria-current]')?.innerText.includes('rejected')")
+}
+
+// TestTryIsInView: what sends the click is on view without scrolling, and so is the answer.
+func TestTryIsInView(t *testing.T) {
+	g := startGateway(t)
+	for _, l := range []look{desktop, {width: 360}} {
+		p := open(t, g, l, "/?view=try")
+		p.waitText("#try-subject", "plan.enterprise")
+		for _, selector := range []string{"#try-send", "#try-result code"} {
+			p.wait("(() => { const at = document.querySelector('" + selector + "')?.getBoundingClientRect(); return at && at.height > 0 && at.top > 0 && at.bottom <= document.querySelector('footer').getBoundingClientRect().top })()")
+			p.js("document.querySelector('#try-send').click()")
+		}
+	}
 }

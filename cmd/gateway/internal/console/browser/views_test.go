@@ -28,6 +28,18 @@ var views = []struct {
 		p.js("document.querySelector('.row').click()")
 		p.waitText("#drawer", "compare the configured")
 	}},
+	{"letter", func(p *tab) {
+		p.search("malformed")
+		p.wait("document.querySelectorAll('.row').length === 1")
+		p.js("document.querySelector('.row').click()")
+		p.waitText("#drawer", "Open in Fix")
+	}},
+	{"sent", func(p *tab) {
+		p.js("document.querySelector('[data-view=try]').click()")
+		p.waitText("#try-receivers", "billing")
+		p.js("document.querySelector('#try-send').click()")
+		p.waitText("#try-result", "200")
+	}},
 	{"try", func(p *tab) {
 		p.js("document.querySelector('[data-view=try]').click()")
 		p.waitText("#try-receivers", "billing")
@@ -89,6 +101,9 @@ func TestScreenshots(t *testing.T) {
 				}
 				if view.name == "try" && p.js("document.querySelector('.becomes').getBoundingClientRect().top >= document.querySelector('.compose').getBoundingClientRect().bottom || innerWidth > 700") != "true" {
 					t.Error("the parts of Try overlap")
+				}
+				if cut := p.js("[...document.querySelectorAll('.table-box')].filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.ariaLabel).join()"); cut != "" {
+					t.Errorf("%s: cut off: %s", view.name, cut)
 				}
 				if width := p.js("document.documentElement.scrollWidth"); width != strconv.FormatInt(l.width, 10) {
 					t.Errorf("%s: the page is %s px wide", view.name, width)

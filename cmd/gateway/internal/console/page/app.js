@@ -32,7 +32,7 @@ function choose(event) {
   const link = event.target.closest('nav a')
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return
   event.preventDefault()
-  go({ view: link.dataset.view === 'deliveries' ? '' : link.dataset.view, d: '' })
+  go({ view: link.dataset.view === 'deliveries' ? '' : link.dataset.view, d: '', letter: '' })
 }
 
 const isTyping = (target) => target.closest('input, select, textarea, dialog') !== null

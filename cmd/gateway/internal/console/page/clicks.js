@@ -1,6 +1,7 @@
 // What people press: the most pressed first, and over time.
 import { byId, count, el, go, post, say, state } from './common.js'
 import { Scanner, choice, windowChoice } from './scan.js'
+import { meaning } from './tokens.js'
 
 const counted = [['action', 'Button'], ['prefix', 'Prefix'], ['platform', 'Platform'], ['account', 'Account']]
 const lines = 5 // with a line of their own in the plot
@@ -34,9 +35,10 @@ function claim(row) {
 const percent = (part, whole) => (whole ? `${(100 * part / whole).toFixed(part * 10 < whole ? 1 : 0)} %` : '–')
 
 function row(r, at) {
-  const swatch = result.times ? el('span', { class: `swatch line-${Math.min(at, lines) + 1}`, 'aria-hidden': 'true' }) : null
+  const swatch = result.times.length ? el('span', { class: `swatch line-${Math.min(at, lines) + 1}`, 'aria-hidden': 'true' }) : null
   const title = by() === 'action' ? el('td', { class: 'title' }, el('bdi', {}, titles[at] ?? '••••')) : null
-  return el('tr', {}, el('th', { scope: 'row' }, swatch, el('bdi', { class: 'text' }, name(r)), ' ', claim(r)), title,
+  const words = r.prefix ? meaning(r.prefix, r.action) : ''
+  return el('tr', {}, el('th', { scope: 'row' }, swatch, el('bdi', { class: 'text' }, name(r)), ' ', claim(r), words ? el('span', { class: 'meaning' }, el('bdi', {}, words)) : null), title,
     el('td', { class: 'number' }, count(r.events)), el('td', { class: 'number' }, percent(r.events, result.total)),
     el('td', { class: 'bar-cell' }, el('meter', { min: 0, max: result.rows[0].events, value: r.events, 'aria-hidden': 'true' })))
 }
@@ -45,7 +47,7 @@ const heading = (text, kind) => el('th', { scope: 'col', class: kind ?? '' }, te
 
 function table() {
   const isAction = by() === 'action'
-  return el('div', { class: 'table-box', tabindex: '0', role: 'region', 'aria-label': 'Table of clicks' }, el('table', { class: 'clicks-table' },
+  return el('div', { class: 'table-box', tabindex: '0', role: 'region', 'aria-label': 'Table of clicks' }, el('table', { class: titles.length ? 'clicks-table' : 'clicks-table masked' },
     el('thead', {}, el('tr', {}, heading(counted.find(([value]) => value === by())[1]), isAction ? heading('Title', 'title') : null,
       heading('Events', 'number'), heading('Share', 'number'), el('td', { class: 'bar-cell' }))),
     el('tbody', {}, ...result.rows.map(row))),
@@ -94,7 +96,7 @@ async function drawPlot() {
   plot?.destroy()
   plot = null
   const box = byId('clicks-plot')
-  box.hidden = !result?.times || result.total === 0
+  box.hidden = !result?.times.length || result.total === 0
   if (box.hidden) return
   const asked = result
   const { default: UPlot } = await import('./uplot.js')

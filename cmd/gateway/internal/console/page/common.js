@@ -36,7 +36,8 @@ export const post = (path, action, body = {}) => request(path, {
   body: JSON.stringify(body),
 })
 
-// state is what the URL says: view, q (the search) and d (the open delivery).
+// state is what the URL says: view, q (the search), d (the open delivery) and letter (the
+// open dead letter).
 export const state = () => Object.fromEntries(new URLSearchParams(location.search))
 
 // go changes the URL. With replace it makes no entry in the history.
@@ -49,6 +50,29 @@ export function go(changes, replace = false) {
   const url = next.size ? `?${next}` : location.pathname
   history[replace ? 'replaceState' : 'pushState'](null, '', url)
   if (!replace) dispatchEvent(new Event('navigate'))
+}
+
+// link leads to another state of the page.
+export function link(changes, ...text) {
+  const follow = (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return
+    event.preventDefault()
+    go({ view: '', q: '', d: '', letter: '', ...changes })
+  }
+  return el('a', { href: `?${new URLSearchParams(changes)}`, click: follow }, ...text)
+}
+
+// json shows JSON with the names of members and the masked values set apart.
+export function json(text) {
+  const box = el('pre', { class: 'json', tabindex: '0' })
+  let at = 0
+  for (const match of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?/g)) {
+    const kind = match[2] ? 'name' : match[1].startsWith('"••••') || match[1] === '"(secret, never shown)"' ? 'masked' : 'string'
+    box.append(text.slice(at, match.index), el('span', { class: kind }, match[1]))
+    at = match.index + match[1].length
+  }
+  box.append(text.slice(at))
+  return box
 }
 
 // say tells a screen reader, and shows it for a moment.

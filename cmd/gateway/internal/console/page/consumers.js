@@ -42,7 +42,7 @@ function unclaimed(all) {
 function draw({ consumers, unclaimed: missed }) {
   const none = el('p', { class: 'nothing' }, 'No durable consumer exists: events are stored, and no service is known to read them. A service creates one, such as ',
     el('code', {}, 'gateway forward --durable billing --to http://127.0.0.1:3000 plan'))
-  const table = el('div', { class: 'table-box', tabindex: '0', role: 'region', 'aria-label': 'Table of consumers' }, el('table', { class: 'consumers-table' },
+  const table = el('div', { class: 'table-box', tabindex: '0', role: 'region', 'aria-label': 'Table of consumers' }, el('table', { class: 'consumers-table stacked' },
     el('thead', {}, el('tr', {}, ...head.map((name, at) => el('th', { scope: 'col', class: [1, 3, 4, 5, 6].includes(at) ? 'number' : '' }, name)))),
     el('tbody', {}, ...consumers.flatMap(row))))
   byId('consumers').replaceChildren(el('h2', {}, 'Consumers'), consumers.length ? table : none, ...unclaimed(missed))

@@ -1,7 +1,7 @@
 // The list of deliveries. It belongs to the reader: it follows what is new only while it is
 // at its top, and nobody selects text or has a delivery open.
 import { badge, byId, count, el, fullTime, get, go, inWords, milliseconds, state, timeOfDay } from './common.js'
-import { matcher, operators } from './search.js'
+import { matcher, unknown } from './search.js'
 import { onStatus, refresh, status } from './status.js'
 
 const most = 1000 // as many as the gateway keeps
@@ -10,7 +10,7 @@ let all = [] // the latest first
 let waiting = [] // what has arrived while the list stands still
 let matches = () => true
 let live = true
-let info = { missed: 0, since: '' }
+let info = { first: 0, missed: 0, since: '' }
 
 const scroller = () => byId('scroller')
 
@@ -18,17 +18,40 @@ function mayMove() {
   return live && scroller().scrollTop < 8 && !state().d && document.getSelection().isCollapsed && !byId('rows').contains(document.activeElement)
 }
 
+// isOld reports whether a delivery is of a gateway that was restarted since.
+const isOld = (delivery) => delivery.seq < info.first
+
 function row(delivery) {
   const more = delivery.items > 1 ? el('span', { class: 'more' }, `+${delivery.items - 1}`) : null
   const other = delivery.others > 0 ? el('span', { class: 'tag', title: 'An item that is not a click' }, 'other') : null
   const forwarded = delivery.forwarded ? el('span', { class: 'tag', title: `Forwarded to the existing bot of ${delivery.forwarded}` }, '→ bot') : null
   const last = delivery.reason ? el('span', { class: 'why' }, `${delivery.status} ${inWords(delivery.reason)}`) : el('span', { class: 'took' }, milliseconds(delivery.us))
-  return el('li', {}, el('a', { class: 'row', href: `?d=${delivery.seq}`, 'data-seq': delivery.seq, click: openRow },
+  const cells = [
     el('time', { datetime: delivery.at, title: fullTime(delivery.at) }, timeOfDay(delivery.at)),
     el('span', { class: 'platform' }, delivery.platform || '–'),
     el('bdi', { class: 'account' }, delivery.account || '–'),
     el('span', { class: 'text' }, el('bdi', {}, delivery.text), more, other, forwarded),
-    badge(delivery.outcome, delivery.reason), last))
+    badge(delivery.outcome, delivery.reason), last]
+  if (isOld(delivery)) return el('li', {}, el('div', { class: 'row old' }, ...cells))
+  return el('li', {}, el('a', { class: 'row', href: `?d=${delivery.seq}`, 'data-seq': delivery.seq, click: openRow }, ...cells))
+}
+
+// gap says which deliveries are missing below a row. older is what follows there.
+function gap(older) {
+  let text = 'Nobody looked for a while: deliveries of that time are not listed.'
+  if (!older) text = 'The list begins here. It is kept only while somebody looks, and not over a restart: earlier deliveries are not listed.'
+  else if (isOld(older)) text = 'The gateway was restarted. The deliveries below cannot be opened any more, and a search for a person does not find them.'
+  return el('li', { class: 'gap' }, text)
+}
+
+// lines are the first n deliveries, as far as they match, with what is missing between them.
+function lines(n) {
+  const shown = []
+  for (const [at, delivery] of all.slice(0, n).entries()) {
+    if (matches(delivery)) shown.push(row(delivery))
+    if (delivery.gap && shown.at(-1)?.className === '') shown.push(gap(all[at + 1]))
+  }
+  return shown
 }
 
 function openRow(event) {
@@ -38,8 +61,7 @@ function openRow(event) {
 }
 
 function draw() {
-  const shown = all.filter(matches)
-  byId('rows').replaceChildren(...shown.map(row))
+  byId('rows').replaceChildren(...lines(all.length))
   mark()
   drawAround()
 }
@@ -48,8 +70,10 @@ function draw() {
 export function mark() {
   const open = state().d
   for (const link of byId('rows').querySelectorAll('.row')) {
-    if (link.dataset.seq === open) link.setAttribute('aria-current', 'true')
-    else link.removeAttribute('aria-current')
+    if (link.dataset.seq === open) {
+      link.setAttribute('aria-current', 'true')
+      link.scrollIntoView({ block: 'nearest' })
+    } else link.removeAttribute('aria-current')
   }
 }
 
@@ -70,12 +94,20 @@ function drawEmpty() {
   if (!isEmpty || empty.hidden) empty.hidden = !isEmpty
   if (!isEmpty) return
   if (all.length > 0) {
-    empty.replaceChildren(el('h2', {}, 'No delivery matches'), el('p', {}, `${count(all.length)} others are in the list. Besides words the search knows ${operators.map((name) => `${name}:`).join(' ')}`),
+    const wrong = unknown(state().q ?? '').map((name) => `${name}:`)
+    empty.replaceChildren(el('h2', {}, 'No delivery matches'),
+      el('p', {}, `${count(all.length)} others are in the list. `, wrong.length ? `${wrong.join(' and ')} is not an operator of the search, so it was searched as text. ` : '', 'The search finds words, and has these operators:'),
+      el('ul', { class: 'operators' }, ...operatorHelp.map(([example, finds]) => el('li', {}, el('code', {}, example), ` ${finds}`))),
       el('button', { click: () => setQuery('') }, 'Clear the search'))
   } else if (status() && info.since && !empty.childElementCount) { // from now on nothing is missed
     empty.replaceChildren(...lesson(status()))
   }
 }
+
+const operatorHelp = [
+  ['platform:telegram', 'of a platform'], ['account:shop_bot', 'of a page, account, number or bot'], ['prefix:plan', 'a prefix of a payload'],
+  ['outcome:rejected', 'not accepted; or stored, duplicate, ignored, handshake'], ['person:1254459154682919', 'of one person'],
+]
 
 // lesson is what a reader needs who has no delivery yet.
 function lesson(s) {
@@ -93,20 +125,24 @@ function lesson(s) {
 }
 
 function receive(message) {
+  const isRestarted = message.first !== info.first && all.length > 0
   info = message
+  if (isRestarted) draw()
   if (message.rows.length === 0) return drawAround()
   const rows = message.rows.toReversed()
-  if (!mayMove()) {
-    waiting = [...rows, ...waiting].slice(0, most)
-    return drawAround()
-  }
-  all = [...rows, ...all].slice(0, most)
+  waiting = [...rows, ...waiting].slice(0, most)
+  if (!mayMove() && !waiting.some(isOpen)) return drawAround()
+  const n = waiting.length
+  takeWaiting()
   const list = byId('rows')
-  list.prepend(...rows.filter(matches).map(row))
+  list.prepend(...lines(n))
   while (list.childElementCount > most) list.lastElementChild.remove()
+  mark()
   drawAround()
   if (rows.some((delivery) => delivery.reason)) refresh()
 }
+
+const isOpen = (delivery) => String(delivery.seq) === state().d
 
 function takeWaiting() {
   all = [...waiting, ...all].slice(0, most)
@@ -142,7 +178,7 @@ async function apply() {
 
 // move focuses the next or previous row.
 export function move(step) {
-  const rows = [...byId('rows').querySelectorAll('.row')]
+  const rows = [...byId('rows').querySelectorAll('a.row')]
   const at = rows.findIndex((link) => link === document.activeElement || (!byId('rows').contains(document.activeElement) && link.dataset.seq === state().d))
   const next = rows[Math.min(rows.length - 1, Math.max(0, at + step))]
   if (!next) return
@@ -167,6 +203,9 @@ export function navigate() {
   if (byId('q').value !== (state().q ?? '')) {
     byId('q').value = state().q ?? ''
     apply()
+  } else if (waiting.some(isOpen)) {
+    takeWaiting()
+    draw()
   }
   mark()
 }

@@ -1,23 +1,11 @@
 // One delivery: what arrived, next to what it became.
-import { badge, byId, el, fullTime, get, go, inWords, milliseconds, post, state } from './common.js'
+import { badge, byId, el, fullTime, get, go, inWords, json, link, milliseconds, post, say, state } from './common.js'
 import { copy, curl, nats, send } from './copy.js'
+import { letter } from './letter.js'
 import { receivers } from './receivers.js'
 import { status } from './status.js'
 
 let shown = '' // the delivery in the drawer
-
-// json shows JSON with the names of members and the masked values set apart.
-function json(text) {
-  const box = el('pre', { class: 'json', tabindex: '0' })
-  let at = 0
-  for (const match of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?/g)) {
-    const kind = match[2] ? 'name' : match[1].startsWith('"••••') || match[1] === '"(secret, never shown)"' ? 'masked' : 'string'
-    box.append(text.slice(at, match.index), el('span', { class: kind }, match[1]))
-    at = match.index + match[1].length
-  }
-  box.append(text.slice(at))
-  return box
-}
 
 // forwarded says how far the existing bot is behind: the queue does not say more.
 function forwarded(webhook) {
@@ -57,20 +45,31 @@ function delivery(d) {
 const fold = (title, content) => el('details', {}, el('summary', {}, title), content)
 
 function item(d, event, number) {
-  const isEvent = event.reason === ''
-  const title = d.events.length > 1 ? `Event ${number + 1} of ${d.events.length}` : isEvent ? 'Event' : 'Dead letter'
-  const heading = el('h3', {}, `${title} `, badge(event.outcome))
-  const subject = el('p', { class: 'subject' }, el('code', {}, event.subject), button('Copy', () => copy(event.subject, 'the subject')))
-  return el('section', { class: 'part pair', 'aria-label': title }, heading, subject,
-    el('div', { class: 'columns' },
-      el('div', {}, el('h4', {}, "The platform's item"), json(event.item)),
-      el('div', {}, el('h4', {}, isEvent ? 'The event' : 'The dead letter'), json(event.event)),
-      isEvent && el('div', { class: 'received-by' }, el('h4', {}, 'Received by'), el('div', { 'data-receivers': number }, el('p', { class: 'hint' }, 'Asking the consumers')))),
+  const kind = event.letter ? 'Dead letter' : 'Event'
+  const title = d.events.length > 1 ? `${kind}, item ${number + 1} of ${d.events.length}` : kind
+  return el('section', { class: 'part pair', 'aria-label': title }, el('h3', {}, `${title} `, badge(event.outcome)),
+    ...(event.letter ? deadLetter(event.letter, number) : becameEvent(event, number)),
     el('p', { class: 'actions' },
       event.send ? button('Copy as gateway send', () => copy(send(event.send), 'gateway send')) : null,
       button('Copy as nats command', () => copy(nats(event.subject, status()), 'the nats command')),
       button('Copy JSON', () => copy(event.event, 'JSON'))))
 }
+
+function becameEvent(event, number) {
+  return [
+    el('p', { class: 'subject' }, el('code', {}, event.subject), button('Copy', () => copy(event.subject, 'the subject'))),
+    el('div', { class: 'columns' },
+      el('div', {}, el('h4', {}, "The platform's item"), json(event.item)),
+      el('div', {}, el('h4', {}, 'The event'), json(event.event)),
+      el('div', { class: 'received-by' }, el('h4', {}, 'Received by'), el('div', { 'data-receivers': number }, el('p', { class: 'hint' }, 'Asking the consumers')))),
+  ]
+}
+
+// deadLetter is as in Fix, where it is repaired.
+const deadLetter = (d, number) => [el('div', { class: 'letter' }, ...letter(d)), el('div', { 'data-receivers': number, 'data-letter': '' })]
+
+const repair = (found) => (found.letter ? el('p', {}, link({ view: 'fix', letter: found.letter }, 'Open in Fix'), ' to parse it again when the cause is repaired')
+  : el('p', { class: 'hint' }, found.note))
 
 const button = (text, click) => el('button', { type: 'button', click }, text)
 
@@ -82,7 +81,7 @@ function why(d) {
 
 function reveal(d) {
   if (d.revealed) return el('span', { class: 'hint' }, 'Personal data is shown; the log says so.')
-  return button('Reveal personal data', async () => draw(await post(`deliveries/${d.seq}/reveal`, 'reveal')))
+  return button('Reveal personal data', () => post(`deliveries/${d.seq}/reveal`, 'reveal').then(draw, (error) => say(error.message)))
 }
 
 function draw(d) {
@@ -113,7 +112,7 @@ async function showReceivers(seq) {
   if (String(seq) !== shown) return
   for (const box of byId('drawer').querySelectorAll('[data-receivers]')) {
     const found = all[Number(box.dataset.receivers)]
-    box.replaceChildren(found ? receivers(found) : el('p', { class: 'hint' }, problem || 'Not known.'))
+    box.replaceChildren(found ? 'letter' in box.dataset ? repair(found) : receivers(found) : el('p', { class: 'hint' }, problem || 'Not known.'))
   }
 }
 
@@ -140,5 +139,3 @@ export async function navigate() {
     byId('drawer').hidden = false
   }
 }
-
-export { json }

@@ -1,11 +1,13 @@
 // What went wrong and can be done again: dead letters, and events for one consumer. Nothing
 // is replayed before the reader has seen what will happen and has said yes.
-import { ago, byId, count, el, fullTime, get, inWords, post, say } from './common.js'
-import { json } from './drawer.js'
+import { ago, byId, count, el, fullTime, get, inWords, link, post, say, state } from './common.js'
+import { letter } from './letter.js'
 import { onStatus } from './status.js'
 
 let overview = null
 let shown = false // the view is on the screen
+let linked = 0 // the dead letter in the URL, when it has been opened
+let older = null // the one in the URL, if the list does not go back to it
 const chosen = new Set()
 
 const results = {
@@ -90,14 +92,8 @@ async function openLetter(row, seq, reveal) {
   try {
     const d = reveal ? await post(`fix/dead-letters/${seq}/reveal`, 'reveal') : await get(`fix/dead-letters/${seq}`)
     place.replaceChildren(
-      el('dl', { class: 'facts' },
-        el('dt', {}, 'Why'), el('dd', {}, d.detail),
-        ...(d.where ? [el('dt', {}, 'Where'), el('dd', {}, el('code', {}, d.where))] : []),
-        el('dt', {}, 'Account'), el('dd', {}, el('bdi', {}, d.account || '–')),
-        el('dt', {}, 'Received'), el('dd', {}, fullTime(d.receivedAt)),
-        el('dt', {}, 'Subject'), el('dd', {}, el('code', {}, d.subject)),
-        el('dt', {}, 'Size'), el('dd', {}, `${count(d.length)} bytes${d.truncated ? ', of which only the beginning is kept: it cannot be replayed' : ''}`)),
-      markWhere(json(d.body), d.where),
+      ...letter(d),
+      d.delivery ? el('p', {}, link({ d: d.delivery }, 'Show its delivery')) : el('p', { class: 'hint' }, 'Its delivery is not in the list: nobody looked then, or the gateway was restarted since.'),
       el('p', { class: 'actions' },
         button(d.forwarded ? 'Post again' : 'Parse again', () => replayLetters([seq]), { class: 'primary', disabled: d.truncated }),
         d.revealed ? el('span', { class: 'hint' }, 'Personal data is shown') : button('Reveal personal data', () => openLetter(row, seq, true))))
@@ -106,29 +102,16 @@ async function openLetter(row, seq, reveal) {
   }
 }
 
-// markWhere marks the name of the member at which the body is malformed, or the nearest one
-// around it that is there.
-function markWhere(block, where) {
-  const names = [...block.querySelectorAll('.name')]
-  for (const member of where.split('/').reverse()) {
-    const name = names.find((candidate) => candidate.textContent.replaceAll('"', '').replace(/:\s*$/, '') === member)
-    if (!name) continue
-    name.classList.add('wrong')
-    break
-  }
-  return block
-}
-
-function letterRow(letter) {
-  const check = el('input', { type: 'checkbox', 'aria-label': `Choose dead letter ${letter.seq}: ${letter.platform}, ${inWords(letter.reason)}`, change: (event) => {
-    if (event.target.checked) chosen.add(letter.seq)
-    else chosen.delete(letter.seq)
+function letterRow({ seq, platform, reason, at }) {
+  const check = el('input', { type: 'checkbox', 'aria-label': `Choose dead letter ${seq}: ${platform}, ${inWords(reason)}`, change: (event) => {
+    if (event.target.checked) chosen.add(seq)
+    else chosen.delete(seq)
     drawChosen()
   } })
-  check.checked = chosen.has(letter.seq)
-  const row = el('li', { 'data-seq': letter.seq }, check)
-  const details = el('details', { toggle: () => details.open && openLetter(row, letter.seq, false) },
-    el('summary', {}, el('span', { class: 'platform' }, letter.platform), ' ', el('strong', {}, inWords(letter.reason)), ' ', time(letter.at)),
+  check.checked = chosen.has(seq)
+  const row = el('li', { 'data-seq': seq }, check)
+  const details = el('details', { toggle: () => details.open && openLetter(row, seq, false) },
+    el('summary', {}, el('span', { class: 'platform' }, platform), ' ', el('strong', {}, inWords(reason)), ' ', time(at)),
     el('div', { class: 'letter' }))
   row.append(details)
   return row
@@ -141,7 +124,7 @@ function drawChosen() {
 }
 
 function deadLetters() {
-  const all = overview.last
+  const all = older ? [...overview.last, older] : overview.last
   const opened = new Set([...document.querySelectorAll('#fix-letters > li')].filter((row) => row.querySelector('details')?.open).map((row) => Number(row.dataset.seq)))
   const rows = all.map((letter) => {
     const kept = opened.has(letter.seq) && document.querySelector(`#fix-letters > li[data-seq="${letter.seq}"]`)
@@ -155,6 +138,31 @@ function deadLetters() {
   byId('fix-letters-bar').hidden = all.length === 0
   for (const seq of chosen) if (!all.some((letter) => letter.seq === seq)) chosen.delete(seq)
   drawChosen()
+}
+
+// findLinked finds a dead letter that the list does not go back to.
+async function findLinked() {
+  const seq = Number(state().letter)
+  older = null
+  if (!seq || overview.last.some((candidate) => candidate.seq === seq)) return
+  try {
+    const { platform, reason, receivedAt } = await get(`fix/dead-letters/${seq}`)
+    older = { seq, platform, reason, at: receivedAt }
+  } catch (error) {
+    if (linked !== seq) tell(problem(error))
+    linked = seq
+  }
+}
+
+function openLinked() {
+  const seq = Number(state().letter)
+  const row = document.querySelector(`#fix-letters > li[data-seq="${seq}"]`)
+  if (row && linked !== seq) {
+    row.querySelector('details').open = true
+    row.scrollIntoView()
+    row.querySelector('summary').focus()
+  }
+  linked = seq
 }
 
 function givenUp() {
@@ -199,9 +207,11 @@ async function refresh() {
   try {
     overview = await get('fix')
     label(overview.deadLetters + Object.values(overview.givenUp).reduce((sum, n) => sum + n, 0))
+    await findLinked()
     deadLetters()
     givenUp()
     consumers()
+    openLinked()
     byId('fix-problem').replaceChildren()
   } catch (error) {
     byId('fix-problem').replaceChildren(problem(error))
@@ -222,7 +232,7 @@ async function poll() {
 }
 
 export function show() {
-  if (!shown) refresh()
+  if (!shown || Number(state().letter ?? 0) !== linked) refresh()
   shown = true
 }
 
@@ -236,7 +246,7 @@ export function start() {
     el('div', { id: 'fix-result', role: 'status' }), el('div', { id: 'fix-problem' }),
     el('section', { 'aria-labelledby': 'fix-letters-title' },
       el('h2', { id: 'fix-letters-title' }, 'Dead letters'),
-      el('p', { class: 'hint' }, 'What could not become an event, and deliveries that the existing bot did not accept. Repair the cause, then replay: a dead letter is parsed or posted again.'),
+      el('p', { class: 'hint' }, 'What could not become an event, and deliveries that the existing bot did not accept. Repair the cause, then replay: a dead letter is parsed or posted again, and is gone when it succeeds. What cannot be repaired is removed by its age, as events are.'),
       el('p', { class: 'actions', id: 'fix-letters-bar', hidden: true },
         button('Replay those chosen', () => replayLetters([...chosen]), { id: 'fix-again', class: 'primary', disabled: true }),
         button('Choose all', () => { for (const letter of overview.last) chosen.add(letter.seq); for (const box of byId('fix-letters').querySelectorAll(':scope > li > input')) box.checked = true; drawChosen() })),

@@ -1,6 +1,7 @@
 // How many people go from step to step.
 import { byId, count, el, go, state } from './common.js'
 import { Scanner, choice, windowChoice } from './scan.js'
+import { meaning } from './tokens.js'
 
 const most = 8
 const suggested = 12
@@ -72,24 +73,27 @@ function duration(ns) {
 }
 
 const head = (...names) => el('thead', {}, el('tr', {}, ...names.map(([text, kind]) => (text ? el('th', { scope: 'col', class: kind ?? '' }, text) : el('td', { class: kind })))))
-const cell = (text, kind = 'number') => el('td', { class: kind }, text)
+
+// named is a cell that has its heading beside it where the table is stacked.
+const named = (name, text) => el('td', { class: 'number', 'data-name': name }, text)
 
 function stepTable({ steps: all }) {
   const first = all[0].people
-  return el('table', { class: 'funnel-table' },
-    head(['Step'], ['People', 'number'], ['', 'bar-cell'], ['Of the first', 'number'], ['Of the step before', 'number wide-only'], ['Median time', 'number']),
-    el('tbody', {}, ...all.map((step, at) => el('tr', {}, el('th', { scope: 'row' }, el('bdi', { class: 'text' }, step.step)), cell(count(step.people)),
+  return el('table', { class: 'funnel-table stacked' },
+    head(['Step'], ['People', 'number'], ['', 'bar-cell'], ['Of the first', 'number'], ['Of the step before', 'number'], ['Median time', 'number']),
+    el('tbody', {}, ...all.map((step, at) => el('tr', {}, el('th', { scope: 'row' }, el('bdi', { class: 'text' }, step.step)), named('People', count(step.people)),
       el('td', { class: 'bar-cell' }, el('meter', { min: 0, max: Math.max(1, first), value: step.people, 'aria-hidden': 'true' })),
-      cell(percent(step.people, first)), cell(at ? percent(step.people, all[at - 1].people) : '', 'number wide-only'), cell(at && step.people ? duration(step.median_ns) : '')))))
+      named('Of the first', percent(step.people, first)), named('Of the step before', at ? percent(step.people, all[at - 1].people) : ''),
+      named('Median time', at && step.people ? duration(step.median_ns) : '')))))
 }
 
 function referralTable({ steps: all, referrals }) {
   if (!referrals || referrals.length === 0 || (referrals.length === 1 && referrals[0].referral === '')) {
     return el('p', { class: 'hint' }, 'Nobody came with a referral.')
   }
-  return el('table', {}, head(['Referral'], ...all.map((step) => [el('bdi', {}, step.step), 'number']), ['All steps', 'number']),
+  return el('table', { class: 'stacked' }, head(['Referral'], ...all.map((step) => [el('bdi', {}, step.step), 'number']), ['All steps', 'number']),
     el('tbody', {}, ...referrals.map((r) => el('tr', {}, el('th', { scope: 'row' }, r.referral ? el('bdi', { class: 'text' }, r.referral) : 'without a referral'),
-      ...r.people.map((people) => cell(count(people))), cell(percent(r.people.at(-1), r.people[0]))))))
+      ...r.people.map((people, at) => named(all[at].step, count(people))), named('All steps', percent(r.people.at(-1), r.people[0]))))))
 }
 
 function draw(result) {
@@ -103,6 +107,7 @@ function draw(result) {
     el('div', { class: 'table-box', tabindex: '0', role: 'region', 'aria-label': 'Table of steps' }, stepTable(result)),
     el('h3', {}, 'By referral'),
     el('div', { class: 'table-box', tabindex: '0', role: 'region', 'aria-label': 'Table of referrals' }, referralTable(result)))
+  box.scrollIntoView({ block: 'nearest' }) // on a phone it is below the form
 }
 
 async function load() {
@@ -126,7 +131,7 @@ async function suggest() {
   const sorted = [...prefixes].sort((a, b) => b[1] - a[1]).map(([prefix]) => prefix)
   known = [...sorted, ...result.rows.filter((row) => row.action !== '_').map((row) => `${row.prefix}.${row.action}`)]
   byId('funnel-known').replaceChildren(...known.map((value) => el('option', { value })))
-  byId('funnel-suggested').replaceChildren(...known.slice(0, suggested).map((value) => el('button', { type: 'button', click: () => add(value) }, '+ ', el('bdi', { class: 'text' }, value))))
+  byId('funnel-suggested').replaceChildren(...known.slice(0, suggested).map((value) => el('button', { type: 'button', title: meaning(...value.split('.')) || null, click: () => add(value) }, '+ ', el('bdi', { class: 'text' }, value))))
   if (known.length === 0) byId('funnel-suggested').append(el('span', { class: 'hint' }, 'No event is stored yet.'))
 }
 

@@ -18,6 +18,10 @@ export function parse(query) {
   return terms
 }
 
+// unknown returns what looks like an operator and is not one.
+export const unknown = (query) => query.split(/\s+/).map((part) => part.match(/^[a-z]+(?=:)/i)?.[0] ?? '')
+  .filter((name) => name && !operators.includes(name.toLowerCase()))
+
 const matchers = {
   '': (row, value) => [row.text, row.platform, row.account, row.outcome, row.reason, String(row.status), row.others ? 'other' : '', row.forwarded ? 'forwarded' : ''].some((text) => text.toLowerCase().includes(value)),
   platform: (row, value) => row.platform === value.toLowerCase(),

@@ -1,6 +1,5 @@
 // Compose a click of any platform, see what it becomes while typing, and send it.
-import { byId, el, get, go, milliseconds, post } from './common.js'
-import { json } from './drawer.js'
+import { byId, el, get, go, json, milliseconds, post } from './common.js'
 import { receivers } from './receivers.js'
 import { onStatus } from './status.js'
 
@@ -90,7 +89,7 @@ async function submit(event) {
     const isGood = answer.status === 200
     byId('try-result').replaceChildren(el('p', { class: isGood ? 'result good' : 'result bad' },
       el('strong', {}, `${isGood ? '✓' : '✗'} ${answer.status}`), ` in ${milliseconds(answer.us)} `, el('code', {}, answer.body.trim())),
-    el('button', { type: 'button', click: () => go({ view: '', q: '', d: '' }) }, 'Show it in the deliveries'))
+    el('button', { type: 'button', click: () => go({ view: '', q: '', d: answer.seq }) }, 'Show it in the deliveries'))
   } catch (error) {
     byId('try-result').replaceChildren(el('p', { class: 'result bad' }, error.message))
   }
@@ -111,9 +110,9 @@ function build(s) {
     el('div', { class: 'field check' }, el('input', { type: 'checkbox', id: 'try-wrong' }),
       el('label', { for: 'try-wrong' }, "Sign with another app's secret, to see how that is rejected")),
     el('p', { class: 'hint' }, 'The click is signed and posted to the webhook of this gateway. It is stored like every other, and your consumers receive it.'),
-    el('p', { class: 'error', id: 'try-why' }),
-    el('p', {}, el('button', { class: 'primary', id: 'try-send' }, 'Send the click')),
-    el('div', { id: 'try-result', role: 'status' }))
+    el('div', { class: 'send' }, el('p', { class: 'error', id: 'try-why' }),
+      el('p', {}, el('button', { class: 'primary', id: 'try-send' }, 'Send the click')),
+      el('div', { id: 'try-result', role: 'status' })))
   const result = el('div', { class: 'becomes' },
     el('h2', {}, 'What it becomes'), el('p', { class: 'error', id: 'try-problem', role: 'status' }),
     el('h3', {}, 'Subject'), el('p', {}, el('code', { id: 'try-subject' })),
