@@ -109,18 +109,37 @@ func (p *gatewayProcess) checkForward(id string) {
 		got <- string(body)
 	}))
 	p.t.Cleanup(service.Close)
-	ctx, stop := context.WithCancel(p.t.Context())
-	forwarding := exec.CommandContext(ctx, p.cmd.Path, "forward", "--to", service.URL, "--durable", "service", "--since", "1h", "plan")
-	forwarding.Dir, forwarding.Env = p.dir, p.cmd.Env
-	if err := forwarding.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	body := <-got
-	stop()
-	_ = forwarding.Wait() // it was killed
+	body := ""
+	eventually(p.t, "an event is forwarded", func() bool { // it ends if a busy cluster does not respond at its start
+		body = p.forward(service.URL, got)
+		return body != ""
+	})
 	if !strings.Contains(body, `"id":"`+id+`"`) {
 		p.t.Errorf("forwarded %s", body)
 	}
+}
+
+// forward runs gateway forward until the service has got an event; it returns an empty one
+// if the command ends before that.
+func (p *gatewayProcess) forward(to string, got <-chan string) (body string) {
+	p.t.Helper()
+	ctx, stop := context.WithTimeout(p.t.Context(), 40*time.Second)
+	defer stop()
+	forwarding := exec.CommandContext(ctx, p.cmd.Path, "forward", "--to", to, "--durable", "service", "--since", "1h", "plan")
+	forwarding.Dir, forwarding.Env = p.dir, p.cmd.Env
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		out, err := forwarding.CombinedOutput()
+		p.t.Logf("gateway forward: %v\n%s", err, out)
+	}()
+	select {
+	case body = <-got:
+		stop()
+		<-ended // it was killed
+	case <-ended:
+	}
+	return body
 }
 
 // checkGivenUp has a consumer fail five times on an event, and replays it to that consumer.

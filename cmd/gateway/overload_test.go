@@ -44,7 +44,7 @@ func TestOverload(t *testing.T) {
 	for i := range bodies {
 		bodies[i] = largest(fmt.Sprint("inside", i))
 	}
-	fast := slow(server)
+	fast := slow(t, server)
 	defer fast()
 	var inside sync.WaitGroup
 	for _, body := range bodies {
@@ -93,9 +93,11 @@ func TestOverload(t *testing.T) {
 	p.terminate()
 }
 
-// slow has the server work for a twentieth of the time, until fast is called.
-func slow(server *natstest.Server) (fast func()) {
-	quit := make(chan struct{})
+// slow has the server work for a twentieth of the time, until fast is called. On a busy
+// machine it has as much more as it takes until it answers: deliveries inside would find
+// that nothing was acknowledged for a second.
+func slow(t *testing.T, server *natstest.Server) (fast func()) {
+	quit, nc := make(chan struct{}), natstest.JetStream(t, server.URL()).Conn()
 	var done sync.WaitGroup
 	done.Go(func() {
 		for on := false; ; on = !on {
@@ -105,6 +107,7 @@ func slow(server *natstest.Server) (fast func()) {
 				server.Pause()
 			} else {
 				server.Resume()
+				_ = nc.FlushTimeout(40 * time.Second)
 			}
 			select {
 			case <-time.After(part):
