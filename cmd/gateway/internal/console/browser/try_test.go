@@ -34,7 +34,7 @@ func TestTry(t *testing.T) {
 	p.button("Show it in the deliveries")
 	p.waitText("#rows", "telegram")
 	p.waitText("#rows", "rejected")
-	p.waitText("#drawer", "call setWebhook")
+	p.waitText("#drawer .callout", "Rejected: wrong secret")
 	p.wait("document.querySelector('.row[aria-current]')?.innerText.includes('rejected')")
 }
 
