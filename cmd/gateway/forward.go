@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
+	"github.com/postback-gateway/gateway/cmd/gateway/internal/logging"
 	"github.com/postback-gateway/gateway/cmd/gateway/internal/settings"
 	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/stream"
@@ -78,7 +79,7 @@ func (f *forward) run(ctx context.Context, s *settings.Settings, w, warn io.Writ
 		return err
 	}
 	defer events.close()
-	next, closeReader, err := f.open(ctx, events.link, events.Stream, events.Filters)
+	next, closeReader, err := f.open(ctx, events.link, events.Stream, events.Filters, warn)
 	if err != nil {
 		return err
 	}
@@ -103,20 +104,23 @@ func (f *forward) run(ctx context.Context, s *settings.Settings, w, warn io.Writ
 // nextEvent returns an event, and what to call when it is accepted.
 type nextEvent func(context.Context) (*stream.Message, func(context.Context) error, error)
 
-func (f *forward) open(ctx context.Context, link *natsconn.Link, name string, filters []string) (nextEvent, func(), error) {
+func (f *forward) open(ctx context.Context, link *natsconn.Link, name string, filters []string, warn io.Writer) (nextEvent, func(), error) {
 	cfg := stream.ReaderConfig{Stream: name, Filters: filters, Follow: true, New: f.since == 0, Since: f.since.before(time.Now())}
 	if f.durable != "" {
 		var err error
 		if cfg.Durable, err = f.consumer(ctx, link, name, filters); err != nil {
 			return nil, nil, err
 		}
+		cfg.Log = logging.New(warn, logging.Options{Level: "warn"})
 	}
-	r, err := stream.Open(ctx, link, cfg)
+	open := func(ctx context.Context) (*stream.Reader, error) { return stream.Open(ctx, link, cfg) }
+	r, err := open(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	if f.durable != "" {
-		return f.nextOfDurable(r), r.Close, nil
+		d := &durableEvents{open: open, reader: r, warn: warn}
+		return d.next, d.close, nil
 	}
 	return func(ctx context.Context) (*stream.Message, func(context.Context) error, error) {
 		m, err := r.Next(ctx)
@@ -142,34 +146,6 @@ func (f *forward) consumer(ctx context.Context, link *natsconn.Link, name string
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &start
 	}
 	return cfg, nil
-}
-
-// nextOfDurable drops what the server has delivered again while it was being retried.
-func (f *forward) nextOfDurable(r *stream.Reader) nextEvent {
-	var batch []*stream.Message
-	var accepted uint64
-	return func(ctx context.Context) (*stream.Message, func(context.Context) error, error) {
-		for {
-			if len(batch) == 0 {
-				var err error
-				if batch, err = r.NextBatch(ctx); err != nil {
-					return nil, nil, err
-				}
-			}
-			m := batch[0]
-			batch = batch[1:]
-			acknowledge := func(ctx context.Context) error {
-				accepted = max(accepted, m.Sequence)
-				return r.Ack(ctx, []*stream.Message{m})
-			}
-			if m.Sequence > accepted {
-				return m, acknowledge, nil
-			}
-			if err := acknowledge(ctx); err != nil {
-				return nil, nil, err
-			}
-		}
-	}
 }
 
 // forwarded is a line about an event.

@@ -75,7 +75,11 @@ func (r *Reader) NextBatch(ctx context.Context) ([]*Message, error) {
 		}
 	}
 	var batch []*Message
-	for size := 0; len(batch) < MaxBatch && size < maxBatchBytes; {
+	most := MaxBatch
+	if n := r.cfg.Durable.MaxAckPending; n > 0 { // the server sends no more at a time
+		most = min(most, n)
+	}
+	for size := 0; len(batch) < most && size < maxBatchBytes; {
 		wait := jetstream.NextMaxWait(batchWait)
 		if len(batch) == 0 {
 			wait = jetstream.NextContext(ctx)
