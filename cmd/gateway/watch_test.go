@@ -38,7 +38,10 @@ func TestWatch(t *testing.T) {
 		w.post()
 		return len(p.query("gateway_ready == 1")) == len(w.all())
 	})
-	eventually(t, "Prometheus has evaluated an alert", func() bool { return len(p.query(`ALERTS{severity="warning"}`)) > 0 })
+	eventually(t, "Prometheus has evaluated an alert", func() bool { // of a counter that grows from scrape to scrape
+		w.post()
+		return len(p.query(`ALERTS{severity="warning"}`)) > 0
+	})
 	// A scrape that takes more than a second on a busy machine is one for a moment.
 	eventually(t, "no critical alert while all is well", func() bool { return len(p.query(`ALERTS{severity="critical"}`)) == 0 })
 
@@ -143,7 +146,7 @@ func (w *watched) post() {
 		for _, sample := range w.samples {
 			p.post(watchedSecret, sample)
 		}
-		p.post(watchedSecret, []byte("not JSON"))
+		p.post(watchedSecret, fmt.Appendf(nil, "not JSON %d", w.rounds)) // another dead letter each time
 	}
 }
 
