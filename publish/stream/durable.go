@@ -70,8 +70,11 @@ func (r *Reader) NextBatch(ctx context.Context) ([]*Message, error) {
 		return nil, r.failed
 	}
 	if r.messages == nil {
-		if m, err := r.openBatches(ctx); m != nil || err != nil {
-			return []*Message{m}, err
+		switch m, err := r.openBatches(ctx); {
+		case err != nil:
+			return nil, err
+		case m != nil:
+			return []*Message{m}, nil
 		}
 	}
 	var batch []*Message

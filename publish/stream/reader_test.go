@@ -190,6 +190,16 @@ func TestReaderOfSharedConsumer(t *testing.T) {
 	}
 }
 
+// TestNextBatchFails: with an error there is no message, also where reading cannot begin.
+func TestNextBatchFails(t *testing.T) {
+	link := openLink(t)
+	r := open(t, link, ReaderConfig{Durable: jetstream.ConsumerConfig{Durable: "C", AckPolicy: jetstream.AckExplicitPolicy}})
+	link.NC.Close()
+	if batch, err := r.NextBatch(t.Context()); err == nil || len(batch) > 0 {
+		t.Errorf("%d messages, %v", len(batch), err)
+	}
+}
+
 // take returns when n messages have come, and acknowledges none.
 func take(t *testing.T, c jetstream.Consumer, n int) {
 	t.Helper()
