@@ -79,7 +79,7 @@ func (f *forward) run(ctx context.Context, s *settings.Settings, w, warn io.Writ
 		return err
 	}
 	defer events.close()
-	next, closeReader, err := f.open(ctx, events.link, events.Stream, events.Filters, warn)
+	next, closeReader, err := f.open(ctx, events, warn)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (f *forward) run(ctx context.Context, s *settings.Settings, w, warn io.Writ
 			err = f.post(ctx, m, w, warn)
 		}
 		if err == nil {
-			err = acknowledge(ctx)
+			acknowledge(ctx)
 		}
 		if ctx.Err() != nil {
 			return nil // asked to stop
@@ -102,18 +102,18 @@ func (f *forward) run(ctx context.Context, s *settings.Settings, w, warn io.Writ
 }
 
 // nextEvent returns an event, and what to call when it is accepted.
-type nextEvent func(context.Context) (*stream.Message, func(context.Context) error, error)
+type nextEvent func(context.Context) (*stream.Message, func(context.Context), error)
 
-func (f *forward) open(ctx context.Context, link *natsconn.Link, name string, filters []string, warn io.Writer) (nextEvent, func(), error) {
-	cfg := stream.ReaderConfig{Stream: name, Filters: filters, Follow: true, New: f.since == 0, Since: f.since.before(time.Now())}
+func (f *forward) open(ctx context.Context, events *source, warn io.Writer) (nextEvent, func(), error) {
+	cfg := stream.ReaderConfig{Stream: events.Stream, Filters: events.Filters, Follow: true, New: f.since == 0, Since: f.since.before(time.Now())}
 	if f.durable != "" {
 		var err error
-		if cfg.Durable, err = f.consumer(ctx, link, name, filters); err != nil {
+		if cfg.Durable, err = f.consumer(ctx, events); err != nil {
 			return nil, nil, err
 		}
 		cfg.Log = logging.New(warn, logging.Options{Level: "warn"})
 	}
-	open := func(ctx context.Context) (*stream.Reader, error) { return stream.Open(ctx, link, cfg) }
+	open := func(ctx context.Context) (*stream.Reader, error) { return stream.Open(ctx, events.link, cfg) }
 	r, err := open(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -122,15 +122,15 @@ func (f *forward) open(ctx context.Context, link *natsconn.Link, name string, fi
 		d := &durableEvents{open: open, reader: r, warn: warn}
 		return d.next, d.close, nil
 	}
-	return func(ctx context.Context) (*stream.Message, func(context.Context) error, error) {
+	return func(ctx context.Context) (*stream.Message, func(context.Context), error) {
 		m, err := r.Next(ctx)
-		return m, func(context.Context) error { return nil }, err
+		return m, func(context.Context) {}, err
 	}, r.Close, nil
 }
 
 // consumer returns the settings of the durable consumer: its own if it exists.
-func (f *forward) consumer(ctx context.Context, link *natsconn.Link, name string, filters []string) (jetstream.ConsumerConfig, error) {
-	old, err := link.JS.Consumer(ctx, name, f.durable)
+func (f *forward) consumer(ctx context.Context, events *source) (jetstream.ConsumerConfig, error) {
+	old, err := events.link.JS.Consumer(ctx, events.Stream, f.durable)
 	if err == nil {
 		return old.CachedInfo().Config, nil
 	}
@@ -140,7 +140,7 @@ func (f *forward) consumer(ctx context.Context, link *natsconn.Link, name string
 	cfg := jetstream.ConsumerConfig{
 		Durable: f.durable, Description: "gateway forward", AckPolicy: jetstream.AckExplicitPolicy,
 		MaxAckPending:  1, // in order, and nothing waits in this process
-		FilterSubjects: filters, DeliverPolicy: jetstream.DeliverNewPolicy,
+		FilterSubjects: events.Filters, DeliverPolicy: jetstream.DeliverNewPolicy,
 	}
 	if start := f.since.before(time.Now()); !start.IsZero() {
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &start
@@ -159,17 +159,28 @@ type forwarded struct {
 // post returns when the event is accepted, or ctx ends.
 func (f *forward) post(ctx context.Context, m *stream.Message, w, warn io.Writer) error {
 	line := forwarded{Subject: m.Subject, ID: m.Header.Get(jetstream.MsgIDHeader)}
-	for pause := minForwardPause; ; pause = min(2*pause, maxForwardPause) {
+	err := retry(ctx, warn, m.Subject, func() (err error) {
 		line.Attempts++
-		status, err := f.attempt(ctx, m)
+		line.Status, err = f.attempt(ctx, m)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return f.print(w, line)
+}
+
+// retry tries again, with pauses that grow, until there is no error, or ctx ends.
+func retry(ctx context.Context, warn io.Writer, what string, try func() error) error {
+	for pause := minForwardPause; ; pause = min(2*pause, maxForwardPause) {
+		err := try()
 		if err == nil {
-			line.Status = status
-			return f.print(w, line)
+			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		fmt.Fprintf(warn, "gateway: %s: %v; trying again in %s\n", m.Subject, err, pause)
+		fmt.Fprintf(warn, "gateway: %s: %v; trying again in %s\n", what, err, pause)
 		natsconn.Sleep(ctx, pause)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/postback-gateway/gateway/publish/natsconn"
 	"github.com/postback-gateway/gateway/publish/stream"
 )
 
@@ -21,7 +20,7 @@ type durableEvents struct {
 }
 
 // next is a nextEvent. Its error is that of ctx.
-func (d *durableEvents) next(ctx context.Context) (*stream.Message, func(context.Context) error, error) {
+func (d *durableEvents) next(ctx context.Context) (*stream.Message, func(context.Context), error) {
 	for {
 		if err := d.fill(ctx); err != nil {
 			return nil, nil, err
@@ -29,10 +28,9 @@ func (d *durableEvents) next(ctx context.Context) (*stream.Message, func(context
 		m := d.batch[0]
 		d.batch = d.batch[1:]
 		if m.Sequence > d.accepted {
-			return m, func(ctx context.Context) error {
+			return m, func(ctx context.Context) {
 				d.accepted = m.Sequence
 				d.acknowledge(ctx, m)
-				return nil
 			}, nil
 		}
 		d.acknowledge(ctx, m)
@@ -41,27 +39,20 @@ func (d *durableEvents) next(ctx context.Context) (*stream.Message, func(context
 
 // acknowledge may fail: then the server delivers the event again.
 func (d *durableEvents) acknowledge(ctx context.Context, m *stream.Message) {
-	if d.reader == nil {
-		return
-	}
 	if err := d.reader.Ack(ctx, []*stream.Message{m}); err != nil && ctx.Err() == nil {
 		fmt.Fprintf(d.warn, "gateway: %s: not acknowledged (%v): the server delivers it again, and it is not posted again\n", m.Subject, err)
 	}
 }
 
-// fill waits for events.
-func (d *durableEvents) fill(ctx context.Context) (err error) {
-	for pause := minForwardPause; len(d.batch) == 0; pause = min(2*pause, maxForwardPause) {
-		if d.batch, err = d.read(ctx); err == nil {
-			continue
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		fmt.Fprintf(d.warn, "gateway: the events cannot be read: %v; trying again in %s\n", err, pause)
-		natsconn.Sleep(ctx, pause)
+// fill waits for events if there are none.
+func (d *durableEvents) fill(ctx context.Context) error {
+	if len(d.batch) > 0 {
+		return nil
 	}
-	return nil
+	return retry(ctx, d.warn, "the events cannot be read", func() (err error) {
+		d.batch, err = d.read(ctx)
+		return err
+	})
 }
 
 func (d *durableEvents) read(ctx context.Context) (batch []*stream.Message, err error) {
