@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -54,29 +53,27 @@ func (d *delivery) count() {
 	d.counts = c
 }
 
-// The response to nearly all deliveries, which have one event.
+// usualCounts are those of nearly all deliveries, which have one event. Their text is made once.
 var (
-	usualCounts   = counts{accepted: 1}
-	usualResponse = []byte("{\"accepted\":1,\"duplicates\":0,\"ignored\":0,\"rejected\":0}\n")
+	usualCounts = counts{accepted: 1}
+	usualText   = usualCounts.text()
 )
 
-func (c counts) write(w io.Writer) error {
-	if c == usualCounts {
-		_, err := w.Write(usualResponse)
-		return err
-	}
-	_, err := fmt.Fprintf(w, "{\"accepted\":%d,\"duplicates\":%d,\"ignored\":%d,\"rejected\":%d}\n",
+func (c counts) text() []byte {
+	return fmt.Appendf(nil, "{\"accepted\":%d,\"duplicates\":%d,\"ignored\":%d,\"rejected\":%d}\n",
 		c.accepted, c.duplicates, c.ignored, c.rejected)
-	return err
 }
 
-// respond writes the body of a 200.
-func (d *delivery) respond(w io.Writer) error {
-	if d.answer == nil {
-		return d.counts.write(w)
+// response returns the body of a 200. Nobody may change it.
+func (d *delivery) response() []byte {
+	switch {
+	case d.answer != nil:
+		return append(d.answer, '\n')
+	case d.counts == usualCounts:
+		return usualText
+	default:
+		return d.counts.text()
 	}
-	_, err := w.Write(append(d.answer, '\n'))
-	return err
 }
 
 // The outcomes of a whole delivery in log and trace. If several apply, the first in

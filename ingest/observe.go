@@ -134,9 +134,7 @@ func (d *delivery) describe(o *Observation, err error) {
 		o.Reason, o.Help = string(reason), detail
 	}
 	if err == nil {
-		var text bytes.Buffer
-		_ = d.counts.write(&text) // cannot fail
-		o.Response = bytes.TrimSpace(text.Bytes())
+		o.Response = bytes.TrimSpace(d.counts.text())
 	}
 }
 
