@@ -94,9 +94,11 @@ func (r *Ring) Observe(o *ingest.Observation) {
 		r.tally.count(o)
 		limit = r.rejected
 	}
+	if !r.Watching() {
+		return
+	}
 	sent, isSent := o.Request.Context().Value(sentKey{}).(*atomic.Uint64)
 	switch {
-	case !r.Watching():
 	case isSent:
 		sent.Store(r.add(newRecord(o, r.subjects)))
 	case !limit.Allow():
