@@ -1,7 +1,7 @@
 // The list of deliveries. It belongs to the reader: it follows what is new only while it is
 // at its top, and nobody selects text or has a delivery open.
 import { badge, byId, count, el, fullTime, get, go, inWords, milliseconds, state, timeOfDay } from './common.js'
-import { matcher, unknown } from './search.js'
+import { matcher, operators, unknown } from './search.js'
 import { onStatus, refresh, status } from './status.js'
 
 const most = 1000 // as many as the gateway keeps
@@ -97,17 +97,12 @@ function drawEmpty() {
     const wrong = unknown(state().q ?? '').map((name) => `${name}:`)
     empty.replaceChildren(el('h2', {}, 'No delivery matches'),
       el('p', {}, `${count(all.length)} others are in the list. `, wrong.length ? `${wrong.join(' and ')} is not an operator of the search, so it was searched as text. ` : '', 'The search finds words, and has these operators:'),
-      el('ul', { class: 'operators' }, ...operatorHelp.map(([example, finds]) => el('li', {}, el('code', {}, example), ` ${finds}`))),
+      el('ul', { class: 'operators' }, ...Object.entries(operators).map(([name, [example, finds]]) => el('li', {}, el('code', {}, `${name}:${example}`), ` ${finds}`))),
       el('button', { click: () => setQuery('') }, 'Clear the search'))
   } else if (status() && info.since && !empty.childElementCount) { // from now on nothing is missed
     empty.replaceChildren(...lesson(status()))
   }
 }
-
-const operatorHelp = [
-  ['platform:telegram', 'of a platform'], ['account:shop_bot', 'of a page, account, number or bot'], ['prefix:plan', 'a prefix of a payload'],
-  ['outcome:rejected', 'not accepted; or stored, duplicate, ignored, handshake'], ['person:1254459154682919', 'of one person'],
-]
 
 // lesson is what a reader needs who has no delivery yet.
 function lesson(s) {

@@ -1,7 +1,13 @@
 // The search box: words and operators, all of which have to match.
 import { post } from './common.js'
 
-export const operators = ['platform', 'account', 'prefix', 'outcome', 'person']
+// operators have an example of a value, and say what they find.
+export const operators = {
+  platform: ['telegram', 'of a platform'], account: ['shop_bot', 'of a page, account, number or bot'], prefix: ['plan', 'a prefix of a payload'],
+  outcome: ['rejected', 'not accepted; or stored, duplicate, ignored, handshake'], person: ['1254459154682919', 'of one person'],
+}
+
+const isOperator = (name) => Object.hasOwn(operators, name.toLowerCase())
 
 // parse splits a search into terms. An unknown operator is a word like any other: a payload
 // like plan:pro has a colon too.
@@ -9,7 +15,7 @@ export function parse(query) {
   const terms = []
   for (const part of query.trim().split(/\s+/).filter(Boolean)) {
     const [name, ...rest] = part.split(':')
-    if (operators.includes(name.toLowerCase()) && rest.length) {
+    if (isOperator(name) && rest.length) {
       if (rest.join(':')) terms.push({ name: name.toLowerCase(), value: rest.join(':') })
     } else {
       terms.push({ name: '', value: part.toLowerCase() })
@@ -20,7 +26,7 @@ export function parse(query) {
 
 // unknown returns what looks like an operator and is not one.
 export const unknown = (query) => query.split(/\s+/).map((part) => part.match(/^[a-z]+(?=:)/i)?.[0] ?? '')
-  .filter((name) => name && !operators.includes(name.toLowerCase()))
+  .filter((name) => name && !isOperator(name))
 
 const matchers = {
   '': (row, value) => [row.text, row.platform, row.account, row.outcome, row.reason, String(row.status), row.others ? 'other' : '', row.forwarded ? 'forwarded' : ''].some((text) => text.toLowerCase().includes(value)),
