@@ -120,9 +120,7 @@ func TestConsumers(t *testing.T) {
 	p.wait("[...document.querySelectorAll('.consumers-table tbody tr')].some((row) => row.innerText.includes('billing') && row.innerText.includes('up to date'))")
 	p.wait("[...document.querySelectorAll('.consumers-table tbody tr')].some((row) => row.innerText.includes('archive') && row.innerText.includes('behind') && row.innerText.includes('everything'))")
 	p.js("document.querySelector('[data-view=deliveries]').click()")
-	p.search("plan")
-	p.wait("document.querySelectorAll('.row').length === 1")
-	p.click(".row")
+	p.openFound("plan")
 	p.waitText("#drawer .receivers", "billing")
 	if text := p.text("#drawer .received-by"); !strings.Contains(text, "acknowledged") || !strings.Contains(text, "archive … waits for it") {
 		t.Errorf("received by: %s", text)

@@ -185,9 +185,7 @@ func TestDeadLetterAndDelivery(t *testing.T) {
 	if err := letters.DeleteMsg(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	p.search("malformed")
-	p.wait("document.querySelectorAll('.row').length === 1")
-	p.click(".row")
+	p.openFound("malformed")
 	p.waitText("#drawer", "not among the dead letters")
 	p = open(t, g, desktop, "/?view=fix&letter=1")
 	p.waitText("#fix-result", "not stored any more")

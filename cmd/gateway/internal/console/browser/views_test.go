@@ -23,15 +23,11 @@ var views = []struct {
 		p.waitText("#drawer .received-by", "billing")
 	}},
 	{"rejected", func(p *tab) {
-		p.search("outcome:unauthenticated")
-		p.wait("document.querySelectorAll('.row').length === 1")
-		p.js("document.querySelector('.row').click()")
+		p.openFound("outcome:unauthenticated")
 		p.waitText("#drawer", "compare the configured")
 	}},
 	{"letter", func(p *tab) {
-		p.search("malformed")
-		p.wait("document.querySelectorAll('.row').length === 1")
-		p.js("document.querySelector('.row').click()")
+		p.openFound("malformed")
 		p.waitText("#drawer", "Open in Fix")
 	}},
 	{"sent", func(p *tab) {
@@ -62,6 +58,14 @@ var views = []struct {
 		p.waitText("#consumers", "billing")
 		p.waitText("#consumers", "up to date")
 	}},
+}
+
+// openFound opens the only delivery that a search finds.
+func (p *tab) openFound(query string) {
+	p.t.Helper()
+	p.search(query)
+	p.wait("document.querySelectorAll('.row').length === 1")
+	p.click(".row")
 }
 
 var looks = []look{{360, false}, {360, true}, {1280, false}, {1280, true}, {1920, false}, {1920, true}}
