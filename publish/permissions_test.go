@@ -120,7 +120,7 @@ func TestPageTeam(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	messages, err := c.Fetch(1, jetstream.FetchMaxWait(40*time.Second))
+	messages, err := c.Fetch(1, jetstream.FetchMaxWait(natstest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

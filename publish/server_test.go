@@ -179,7 +179,7 @@ func TestFaultFoundAfterOpen(t *testing.T) {
 		if !strings.Contains(err.Error(), "refuses the credentials") {
 			t.Error(err)
 		}
-	case <-time.After(40 * time.Second):
+	case <-time.After(natstest.Patience):
 		t.Fatal("the fault was not reported")
 	}
 	if err := p.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "refuses the credentials") {
@@ -203,7 +203,7 @@ func TestWrongStreamFoundAfterOpen(t *testing.T) {
 		if !strings.Contains(err.Error(), "stream POSTBACKS captures orders, expected postback.v1.>") {
 			t.Error(err)
 		}
-	case <-time.After(40 * time.Second):
+	case <-time.After(natstest.Patience):
 		t.Fatal("the fault was not reported")
 	}
 }

@@ -230,7 +230,7 @@ func consume(t testing.TB, url, stream string, options ...nats.Option) *consumer
 
 func (c *consumer) next() jetstream.Msg {
 	c.t.Helper()
-	m, err := c.messages.Next(jetstream.NextMaxWait(40 * time.Second))
+	m, err := c.messages.Next(jetstream.NextMaxWait(natstest.Patience))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -479,7 +479,7 @@ func command(t *testing.T, status int, args ...string) string {
 // tailLines runs gateway tail until it has printed n lines.
 func tailLines(t *testing.T, n int, args ...string) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), natstest.Patience)
 	defer cancel()
 	reader, writer := io.Pipe()
 	status := make(chan int, 1)

@@ -142,9 +142,9 @@ func (r *running) redeliver(t testing.TB, answers []answer) {
 	for range 4 {
 		wg.Go(func() {
 			for id := range queue {
-				for deadline := time.Now().Add(40 * time.Second); r.deliver(id).status != http.StatusOK; {
+				for deadline := time.Now().Add(natstest.Patience); r.deliver(id).status != http.StatusOK; {
 					if time.Now().After(deadline) {
-						t.Errorf("%s: not answered 200 within 40s", id)
+						t.Errorf("%s: not answered 200 within %s", id, natstest.Patience)
 						break
 					}
 				}

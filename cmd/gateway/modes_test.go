@@ -123,7 +123,7 @@ func (p *gatewayProcess) checkForward(id string) {
 // if the command ends before that.
 func (p *gatewayProcess) forward(to string, got <-chan string) (body string) {
 	p.t.Helper()
-	ctx, stop := context.WithTimeout(p.t.Context(), 40*time.Second)
+	ctx, stop := context.WithTimeout(p.t.Context(), natstest.Patience)
 	defer stop()
 	forwarding := exec.CommandContext(ctx, p.cmd.Path, "forward", "--to", to, "--durable", "service", "--since", "1h", "plan")
 	forwarding.Dir, forwarding.Env = p.dir, p.cmd.Env

@@ -107,7 +107,7 @@ func slow(t *testing.T, server *natstest.Server) (fast func()) {
 				server.Pause()
 			} else {
 				server.Resume()
-				_ = nc.FlushTimeout(40 * time.Second)
+				_ = nc.FlushTimeout(natstest.Patience)
 			}
 			select {
 			case <-time.After(part):

@@ -93,7 +93,7 @@ func drain(t *testing.T, c jetstream.Consumer, n int, handle func(jetstream.Msg)
 	for {
 		wait := 500 * time.Millisecond
 		if len(ids) < n {
-			wait = 40 * time.Second
+			wait = natstest.Patience
 		}
 		m, err := c.Next(jetstream.FetchMaxWait(wait))
 		if err != nil {

@@ -263,7 +263,7 @@ func TestEmbeddedTokenRotates(t *testing.T) {
 	in.awaitLog(0, "changed file reloaded", "EMBEDDED_TOKEN_FILE")
 	select {
 	case <-lost:
-	case <-time.After(40 * time.Second):
+	case <-time.After(natstest.Patience):
 		t.Error("a consumer with the old token is still connected")
 	}
 	flow.awaitGood(t, 20)

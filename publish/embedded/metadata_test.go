@@ -110,7 +110,7 @@ func (d *damaged) wantUnread(c jetstream.Consumer, want string) {
 	seen := map[string]bool{}
 	var got []byte
 	for len(got) < len(want) {
-		m, err := c.Next(jetstream.FetchMaxWait(40 * time.Second))
+		m, err := c.Next(jetstream.FetchMaxWait(natstest.Patience))
 		if err != nil {
 			d.t.Fatalf("after %s: %v", got, err)
 		}

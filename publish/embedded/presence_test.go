@@ -92,7 +92,7 @@ func wantReplaced(t *testing.T, s *Server) {
 		if err == nil {
 			t.Error("no error")
 		}
-	case <-time.After(40 * time.Second):
+	case <-time.After(natstest.Patience):
 		t.Error("nobody is told within 40s")
 	}
 }
@@ -103,7 +103,7 @@ func TestStoreReplacedWithoutTraffic(t *testing.T) {
 	shell(t, s.cfg.Dir, "rm -rf *")
 	select {
 	case <-s.Err():
-	case <-time.After(40 * time.Second):
+	case <-time.After(natstest.Patience):
 		t.Error("nobody is told within 40s")
 	}
 }

@@ -199,7 +199,7 @@ func TestSetToken(t *testing.T) {
 			}
 			select {
 			case <-closed:
-			case <-time.After(40 * time.Second):
+			case <-time.After(natstest.Patience):
 				t.Error("the connection with the old token was not closed within 40s")
 			}
 		})
@@ -221,7 +221,7 @@ func TestTokenOutlivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.running.Load().Shutdown() // a store that is gone, for the watcher
-	deadline := time.Now().Add(40 * time.Second)
+	deadline := time.Now().Add(natstest.Patience)
 	for {
 		nc, err := nats.Connect(s.ClientURL(), nats.Token("new"))
 		if err == nil {

@@ -31,7 +31,7 @@ func TestGivenUp(t *testing.T) {
 	}
 	mustPublish(t, p, click("1", "plan:pro"), click("2", "plan:pro"), click("3", "plan:pro"))
 	for range 5 + 1 + 1 { // in which order the server redelivers the first one is not certain
-		m, err := c.Next(jetstream.FetchMaxWait(40 * time.Second))
+		m, err := c.Next(jetstream.FetchMaxWait(natstest.Patience))
 		if err != nil {
 			t.Fatal(err)
 		}

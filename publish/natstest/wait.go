@@ -8,15 +8,19 @@ import (
 	"time"
 )
 
-// Eventually asks until ok is true, for at most 40 seconds.
+// Patience is how long tests wait for what has to come: a busy machine needs a multiple of
+// what is usual.
+const Patience = 40 * time.Second
+
+// Eventually asks until ok is true, for at most Patience.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline, tick := time.After(40*time.Second), time.NewTicker(10*time.Millisecond)
+	deadline, tick := time.After(Patience), time.NewTicker(10*time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-deadline:
-			t.Fatalf("not within 40s: %s", what)
+			t.Fatalf("not within %s: %s", Patience, what)
 		case <-tick.C:
 		}
 	}

@@ -49,7 +49,7 @@ func (b *Bounded) PublishN(prefix string, n int) error {
 	for range n {
 		b.n++
 		id := prefix + "-" + time.Duration(b.n).String()
-		_, err := b.Publish(Deadline(b.T, 40*time.Second), []schema.Item{Click(id, prefix+":x")})
+		_, err := b.Publish(Deadline(b.T, natstest.Patience), []schema.Item{Click(id, prefix+":x")})
 		if err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (b *Bounded) Create(cfg jetstream.ConsumerConfig) jetstream.Consumer {
 // Read takes n messages and acknowledges them.
 func (b *Bounded) Read(c jetstream.Consumer, n int) {
 	b.T.Helper()
-	messages, err := c.Fetch(n, jetstream.FetchMaxWait(40*time.Second))
+	messages, err := c.Fetch(n, jetstream.FetchMaxWait(natstest.Patience))
 	if err != nil {
 		b.T.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func (b *Bounded) MustTake(what string) {
 // none.
 func (b *Bounded) Fetch(c jetstream.Consumer, n int) {
 	b.T.Helper()
-	messages, err := c.Fetch(n, jetstream.FetchMaxWait(40*time.Second))
+	messages, err := c.Fetch(n, jetstream.FetchMaxWait(natstest.Patience))
 	if err != nil {
 		b.T.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func MustComplain(t testing.TB, nc *nats.Conn, complaints <-chan error, subject 
 		if !strings.Contains(strings.ToLower(err.Error()), "permissions violation") || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(subject)) {
 			t.Errorf("%s: %v", subject, err)
 		}
-	case <-time.After(40 * time.Second):
+	case <-time.After(natstest.Patience):
 		t.Errorf("%s is allowed", subject)
 	}
 }

@@ -154,7 +154,7 @@ func Rubbish(body string) schema.Item {
 // Publish stores the items and returns their outcomes.
 func Publish(t testing.TB, p *publish.Publisher, items ...schema.Item) []schema.Outcome {
 	t.Helper()
-	outcomes, err := p.Publish(Deadline(t, 40*time.Second), items)
+	outcomes, err := p.Publish(Deadline(t, natstest.Patience), items)
 	if err != nil {
 		t.Fatalf("Publish: %v", err)
 	}
@@ -191,7 +191,7 @@ func PublishForeign(t testing.TB, js jetstream.JetStream, item schema.Item, head
 	}
 	msg := &nats.Msg{Subject: m.Subject, Header: nats.Header{jetstream.MsgIDHeader: {m.ID}}, Data: m.Data}
 	maps.Copy(msg.Header, header)
-	if _, err := js.PublishMsg(Deadline(t, 40*time.Second), msg); err != nil {
+	if _, err := js.PublishMsg(Deadline(t, natstest.Patience), msg); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -202,7 +202,7 @@ func InProcess(cfg publish.Config) nats.Option { return nats.InProcessServer(cfg
 // Info returns the state of a stream.
 func Info(t testing.TB, js jetstream.JetStream, name string) *jetstream.StreamInfo {
 	t.Helper()
-	s, err := js.Stream(Deadline(t, 40*time.Second), name)
+	s, err := js.Stream(Deadline(t, natstest.Patience), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,13 +213,13 @@ func Info(t testing.TB, js jetstream.JetStream, name string) *jetstream.StreamIn
 // by the JSON Schema.
 func Stored(t testing.TB, js jetstream.JetStream, name string) []*jetstream.RawStreamMsg {
 	t.Helper()
-	s, err := js.Stream(Deadline(t, 40*time.Second), name)
+	s, err := js.Stream(Deadline(t, natstest.Patience), name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var all []*jetstream.RawStreamMsg
 	for seq := uint64(1); seq <= s.CachedInfo().State.LastSeq; seq++ {
-		m, err := s.GetMsg(Deadline(t, 40*time.Second), seq)
+		m, err := s.GetMsg(Deadline(t, natstest.Patience), seq)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -68,7 +68,7 @@ func respondWith(t *testing.T, answer *nats.Msg) (jetstream.PubAck, error) {
 	select {
 	case r := <-responses:
 		return r.ack()
-	case <-time.After(40 * time.Second):
+	case <-time.After(natstest.Patience):
 		t.Fatal("no response")
 		panic("")
 	}
@@ -111,7 +111,7 @@ func TestAcksOfALostConnection(t *testing.T) {
 		if _, err := r.ack(); !errors.Is(err, nats.ErrDisconnected) {
 			t.Errorf("got %v", err)
 		}
-	case <-time.After(40 * time.Second):
+	case <-time.After(natstest.Patience):
 		t.Fatal("no response")
 	}
 	a.mu.Lock()

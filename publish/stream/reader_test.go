@@ -16,6 +16,7 @@ import (
 
 	"github.com/postback-gateway/gateway/publish/embedded"
 	"github.com/postback-gateway/gateway/publish/natsconn"
+	"github.com/postback-gateway/gateway/publish/natstest"
 )
 
 // openLink connects to a server with the stream POSTBACKS.
@@ -72,7 +73,7 @@ func open(t *testing.T, link *natsconn.Link, cfg ReaderConfig) *Reader {
 // readAll reads n messages, or all with n of 0.
 func readAll(t *testing.T, r *Reader, n int) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), natstest.Patience)
 	defer cancel()
 	var all []string
 	for n == 0 || len(all) < n {
@@ -170,7 +171,7 @@ func TestReaderOfSharedConsumer(t *testing.T) {
 		}
 		publish(t, link, "d")
 		taken := map[uint64]bool{}
-		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), natstest.Patience)
 		defer cancel()
 		for len(taken) < 4 {
 			batch, err := r.NextBatch(ctx)
@@ -203,7 +204,7 @@ func TestNextBatchFails(t *testing.T) {
 // take returns when n messages have come, and acknowledges none.
 func take(t *testing.T, c jetstream.Consumer, n int) {
 	t.Helper()
-	batch, err := c.Fetch(n, jetstream.FetchMaxWait(40*time.Second))
+	batch, err := c.Fetch(n, jetstream.FetchMaxWait(natstest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

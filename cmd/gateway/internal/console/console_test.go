@@ -58,7 +58,7 @@ func newTestConsole(t *testing.T) *testConsole {
 	c.webhooks, err = ingest.New(ingest.Config{
 		Secrets: ingest.Secrets{MetaAppSecrets: []string{testSecret}, MetaVerifyToken: "a-verify-token",
 			TelegramSecrets: []ingest.TelegramSecret{{Bot: testBot, Token: testToken}}},
-		MaxBodyBytes: 1 << 20, MaxInFlight: 8, PublishTimeout: 40 * time.Second, LabelLimit: 10, Observer: c.ring, StoreOther: true,
+		MaxBodyBytes: 1 << 20, MaxInFlight: 8, PublishTimeout: natstest.Patience, LabelLimit: 10, Observer: c.ring, StoreOther: true,
 	}, publisher, slog.New(slog.DiscardHandler), metrics)
 	if err != nil {
 		t.Fatal(err)
